@@ -1,0 +1,12 @@
+import { cycle, trivial } from '../fixture/auxiliary.js';
+import { timing } from '../gauge.js';
+import type { Row } from '../row.js';
+import { LINUX, emit } from '../yardsticks.js';
+
+export const row: Row = {
+  name: 'auxiliary device: add, probe, remove; 1 alive',
+  unit: 'ns',
+  yardstick: emit,
+  target: 0.15 * LINUX.cycle,
+  run: (effort) => timing(cycle(1, trivial), effort),
+};

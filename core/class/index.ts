@@ -1,0 +1,1 @@
+export { DeviceClass, type DeviceClassOptions, type MethodName } from './device-class.js';

@@ -1,0 +1,163 @@
+import { Errno, describeError } from '../lib/errno.js';
+import { type Flow, isThenable, run } from '../lib/flow.js';
+import { findFrame, outsideFrames } from '../lib/frame.js';
+import { Device } from './device.js';
+
+/** Where background work reports what nobody waits for. */
+type ReportFailure = (text: string, id: string) => void;
+
+/** Runs `fn` in a microtask, as a job of its own: it is not part of the callback that asked for it. */
+const soon = (fn: () => void): void => queueMicrotask(() => outsideFrames(fn));
+
+/** @throws {Errno} EDEADLK from inside a callback of a driver: what waits for all probes would wait for itself */
+export function refuseInside(what: string): void {
+  const inside = findFrame((f) => f.owner instanceof Device);
+  if (inside === undefined) return;
+  const name = (inside.owner as Device).name;
+  throw new Errno('EDEADLK', `${name}: ${what} from inside its own ${inside.what} would wait for itself`);
+}
+
+/**
+ * What runs in a core and when: operations at once, retries after the outermost operation, asynchronous probes soon.
+ *
+ * An operation is what a public call starts. The worker that retries deferred devices starts when the outermost operation on
+ * the stack has returned, so that it never runs in the middle of somebody's callback.
+ */
+export class Work {
+  /** Makes the retries that are due; the worker calls it as long as somebody asks. */
+  readonly #retry: () => Flow<void>;
+  readonly #fail: ReportFailure;
+  /** Operations on the stack. */
+  #depth = 0;
+  /** Whether retries are due. */
+  #wanted = false;
+  #working = false;
+  /** Jobs and operations that wait for something. */
+  #pending = 0;
+  #idle: (() => void)[] = [];
+  #after: (() => void)[] = [];
+
+  constructor(retry: () => Flow<void>, fail: ReportFailure) {
+    this.#retry = retry;
+    this.#fail = fail;
+  }
+
+  /** Whether nothing is queued or running. */
+  get idle(): boolean {
+    return this.#pending === 0 && !this.#working && !this.#wanted;
+  }
+
+  /**
+   * Runs an operation: to its end when nothing makes it wait, else as a promise.
+   * @param after called when it has succeeded; what it throws becomes the operation's error
+   */
+  enter<T>(flow: Flow<T>, after?: () => void): T | Promise<T> {
+    this.#depth++;
+    let result: T | Promise<T>;
+    try {
+      result = run(flow);
+    } finally {
+      this.#depth--;
+      if (this.#wanted) this.#kick();
+    }
+    if (!isThenable(result)) {
+      after?.();
+      return result;
+    }
+    this.#pending++;
+    return Promise.resolve(result).finally(() => {
+      this.#ended();
+      after?.();
+    });
+  }
+
+  /** Runs a job on its own, soon: an asynchronous probe. */
+  schedule(job: () => Flow<void>): void {
+    this.#pending++;
+    soon(() => {
+      const failed = (error: unknown): void => this.#fail(`asynchronous probe failed: ${describeError(error)}`, 'job_failed');
+      try {
+        const result = this.enter(job());
+        if (isThenable(result)) {
+          void Promise.resolve(result)
+            .then(undefined, failed)
+            .finally(() => this.#ended());
+          return;
+        }
+      } catch (error) {
+        failed(error);
+      }
+      this.#ended();
+    });
+  }
+
+  /** Asks for the worker. */
+  request(): void {
+    this.#wanted = true;
+    if (this.#depth === 0 && !this.#working) soon(() => this.#kick());
+  }
+
+  /** Runs `fn` when the retries that are due have been made. */
+  afterRetries(fn: () => void): void {
+    this.#after.push(fn);
+    this.#wanted = true;
+    this.#kick();
+  }
+
+  /**
+   * Resolves when nothing is queued or running.
+   * @throws {Errno} EDEADLK from inside a callback of a driver, which would wait for itself
+   */
+  async settle(): Promise<void> {
+    refuseInside('waiting for all probes');
+    await Promise.resolve();
+    while (!this.idle) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #ended(): void {
+    this.#pending--;
+    this.#kick();
+    this.#wake();
+  }
+
+  #kick(): void {
+    if (!this.#wanted || this.#working || this.#depth > 0) return;
+    this.#working = true;
+    this.#depth++;
+    let result: unknown;
+    try {
+      result = outsideFrames(() => run(this.#work()));
+    } finally {
+      this.#depth--;
+    }
+    if (isThenable(result)) void Promise.resolve(result).finally(() => this.#worked());
+    else this.#worked();
+  }
+
+  *#work(): Flow<void> {
+    while (this.#wanted) {
+      this.#wanted = false;
+      try {
+        yield* this.#retry();
+      } catch (error) {
+        this.#fail(`deferred probe failed: ${describeError(error)}`, 'retry_failed');
+      }
+      const all = this.#after;
+      this.#after = [];
+      for (const fn of all) fn();
+    }
+  }
+
+  #worked(): void {
+    this.#working = false;
+    this.#kick();
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#idle.length === 0 || !this.idle) return;
+    const all = this.#idle;
+    this.#idle = [];
+    for (const resolve of all) resolve();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What authors of drivers, hosts and programs use: `backplane`.
+ * @packageDocumentation
+ */
+export * from './auxiliary/index.js';
+export * from './class/index.js';
+export * from './device/index.js';
+export { Devres, DevresEntry, type DevresGroup, type DevresHandle, type Release } from './devres/index.js';
+export {
+  type AccessBytes,
+  Clock,
+  type ClockEvent,
+  type DmaConstraint,
+  type DmaMemory,
+  type Field,
+  type FieldMode,
+  type FieldSpec,
+  type FieldValues,
+  Host,
+  type HostCapabilities,
+  Mmio,
+  PCI,
+  type PciAperture,
+  type PciFunction,
+  type PciHotplugEvent,
+  type PciRoot,
+  type PlatformResource,
+  type PollOptions,
+  type Reg,
+  type RegOptions,
+  type Window,
+  devfn,
+  field,
+  formatBdf,
+  getField,
+  packFields,
+  parseBdf,
+  reg16,
+  reg32,
+  reg64,
+  reg8,
+  regAt,
+  setField,
+  unpackFields,
+} from './hal/index.js';
+export * from './iommu/index.js';
+export { Kernel, type KernelOptions } from './kernel.js';
+export {
+  ERRNO,
+  Errno,
+  type ErrnoCode,
+  LOG_LEVELS,
+  Log,
+  type LogLevel,
+  type LogRecord,
+  type MaybePromise,
+  Random,
+  type Subscription,
+  type Token,
+  bit,
+  bits,
+  defer,
+  describeError,
+  hex,
+  token,
+} from './lib/index.js';
+export * from './pci/index.js';
+export * from './platform/index.js';
+export * from './plugin/index.js';

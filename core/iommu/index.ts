@@ -1,0 +1,2 @@
+export { Dma, type DmaAllocOptions } from './dma.js';
+export { DmaBuffer } from './dma-buffer.js';

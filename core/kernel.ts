@@ -1,0 +1,123 @@
+import { AuxiliaryBus } from './auxiliary/index.js';
+import { type CoreOptions, DeviceCore } from './device/index.js';
+import { refuseInside } from './device/work.js';
+import type { Clock, Host } from './hal/index.js';
+import { Dma } from './iommu/index.js';
+import { Errno, collect, joinErrors } from './lib/index.js';
+import { PciBus, type PciBusOptions, PciDevice } from './pci/index.js';
+import { FauxBus, PlatformBus } from './platform/index.js';
+
+/** How a kernel behaves; all of it has a default. */
+export interface KernelOptions {
+  readonly core?: Omit<CoreOptions, 'clock' | 'initialPhase'>;
+  readonly pci?: PciBusOptions;
+}
+
+/**
+ * The core on one host, assembled without a container: driver core, buses, and the services drivers use.
+ *
+ * Between `start` and `stop` the devices of the host are there; drivers may be registered before. It runs once.
+ */
+export class Kernel {
+  readonly core: DeviceCore;
+  readonly pci: PciBus;
+  readonly auxiliary: AuxiliaryBus;
+  readonly platform: PlatformBus;
+  readonly faux: FauxBus;
+  readonly dma: Dma;
+  #isStarted = false;
+  #end: Promise<void> | undefined = undefined;
+  #dmaBytes = 0;
+
+  constructor(
+    readonly host: Host,
+    options: KernelOptions = {},
+  ) {
+    // The clock of a remote host runs from its start on: until then no timeout may begin.
+    this.core = new DeviceCore({ ...options.core, clock: host.clock, initialPhase: true });
+    this.faux = new FauxBus(this.core);
+    this.platform = new PlatformBus(this.core, host);
+    this.auxiliary = new AuxiliaryBus(this.core);
+    this.pci = new PciBus(this.core, host, options.pci);
+    this.dma = new Dma(this.core, host);
+  }
+
+  get clock(): Clock {
+    return this.host.clock;
+  }
+
+  /**
+   * Starts the host and finds its devices; resolves when those that have drivers are probed.
+   * @throws {Errno} EBUSY the second time; what the host threw. Nothing is left running then
+   */
+  async start(): Promise<void> {
+    if (this.#isStarted) throw new Errno('EBUSY', `${this.host.name}: the kernel was started before: make a new one`);
+    this.#isStarted = true;
+    try {
+      await this.host.start(this.core.log);
+      this.#dmaBytes = this.host.dma.allocatedBytes;
+      await this.pci.start();
+      this.core.endInitialPhase();
+      await this.core.settle();
+    } catch (error) {
+      const errors: unknown[] = [error];
+      await collect(errors, () => (this.#end ??= this.#stop()));
+      throw joinErrors(errors, 'stopping the kernel that did not start');
+    }
+  }
+
+  /**
+   * Removes every device, children and consumers first, then the drivers and buses, and stops the host. Idempotent.
+   * @throws what drivers threw, after all is done; {Errno} EBUSY with the list of what was left over; EDEADLK from inside a
+   *   callback of a driver, and nothing is done then
+   */
+  async stop(): Promise<void> {
+    if (!this.#isStarted) return;
+    refuseInside('stopping the kernel');
+    await (this.#end ??= this.#stop());
+  }
+
+  async #stop(): Promise<void> {
+    const { core, host } = this;
+    const errors: unknown[] = [];
+    await collect(errors, () => core.settle());
+    await this.#removeDevices(errors);
+    await collect(errors, () => this.pci.stop());
+    await this.#unregisterDrivers(errors);
+    await collect(errors, () => this.platform.close());
+    await collect(errors, () => this.faux.close());
+    await collect(errors, () => core.unregisterBus(this.auxiliary));
+    await collect(errors, () => core.unregisterBus(this.pci.bus));
+    const left = this.#leftOvers();
+    core.stop();
+    await collect(errors, () => host.stop());
+    if (left.length > 0) errors.push(new Errno('EBUSY', `${host.name}: left over at the end: ${left.join(', ')}`));
+    if (errors.length > 0) throw joinErrors(errors, `stopping the kernel on ${host.name}`);
+  }
+
+  /** All but the roots of the tree, in the order of shutdown. */
+  async #removeDevices(errors: unknown[]): Promise<void> {
+    for (const dev of this.core.order.toArray().reverse()) {
+      const isRoot = dev.bus === undefined && dev.parent === undefined;
+      // What a driver added or published goes when that driver is unbound, in its order.
+      if (!dev.registered || dev.dead || isRoot || dev.ownedBy !== undefined) continue;
+      await collect(errors, () => (dev instanceof PciDevice ? this.pci.remove(dev) : this.core.remove(dev)));
+    }
+  }
+
+  async #unregisterDrivers(errors: unknown[]): Promise<void> {
+    for (const bus of [...this.core.buses.values()].reverse()) {
+      if (bus.name === this.faux.name) continue;
+      for (const driver of bus.drivers.reverse()) await collect(errors, () => this.core.unregisterDriver(bus, driver));
+    }
+  }
+
+  #leftOvers(): string[] {
+    const { core, host } = this;
+    const left = core.order.toArray().map((dev) => `device ${dev.name}`);
+    for (const cls of core.classes.keys()) left.push(`class ${cls}`);
+    const bytes = host.dma.allocatedBytes - this.#dmaBytes;
+    if (bytes > 0) left.push(`${bytes} bytes of DMA memory`);
+    return left;
+  }
+}

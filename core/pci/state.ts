@@ -1,0 +1,73 @@
+import { type Mmio, PCI, getField } from '../hal/index.js';
+import type { PciDevice } from './device.js';
+
+/** What software has set up in configuration space; see {@link saveState}. */
+export interface PciState {
+  /** The standard header, in words. */
+  readonly header: readonly number[];
+  /** Registers of capabilities: offset, width and value, in the order in which they are to be written. */
+  readonly registers: readonly { readonly offset: number; readonly bytes: 2 | 4; readonly value: number }[];
+}
+
+/** Control registers of a PCI Express capability: device, link, slot, root, and the second ones of device and link. */
+const PCIE_CONTROLS = [0x08, 0x10, 0x18, 0x1c, 0x28, 0x30];
+/** Those of version 1 that an endpoint has. */
+const PCIE_CONTROLS_V1 = 4;
+const COMMAND_WORD = 1;
+/** A bridge's secondary status is in the upper half of this word, and cleared by what it reads. */
+const SECONDARY_STATUS_WORD = 7;
+
+/**
+ * Reads what software has set up, to be written back after a reset or a sleep. The MSI-X table is in a BAR, and not part of it.
+ * @see Linux 6.12 drivers/pci/pci.c pci_save_state
+ */
+export function saveState(dev: PciDevice): PciState {
+  const { config } = dev;
+  const header = Array.from({ length: 16 }, (_, i) => config.read32(4 * i));
+  const registers: { offset: number; bytes: 2 | 4; value: number }[] = [];
+  const save = (offset: number, bytes: 2 | 4): void => {
+    registers.push({ offset, bytes, value: bytes === 2 ? config.read16(offset) : config.read32(offset) });
+  };
+  const pcie = dev.findCapability(PCI.CAP_PCIE);
+  if (pcie !== undefined) {
+    const version = config.readField(PCI.inCap(pcie, PCI.PCIE_FLAGS), PCI.PCIE_FLAGS.fields.version);
+    for (const offset of version < 2 ? PCIE_CONTROLS.slice(0, PCIE_CONTROLS_V1) : PCIE_CONTROLS) save(pcie + offset, 2);
+  }
+  const msi = dev.findCapability(PCI.CAP_MSI);
+  if (msi !== undefined) for (const [offset, bytes] of msiLayout(config, msi)) save(msi + offset, bytes);
+  const msix = dev.findCapability(PCI.CAP_MSIX);
+  if (msix !== undefined) save(msix + PCI.MSIX_CONTROL.offset, 2);
+  return { header, registers };
+}
+
+/** Address, data, mask, and control last, since it enables. */
+function msiLayout(config: Mmio, at: number): [number, 2 | 4][] {
+  const control = config.read(PCI.inCap(at, PCI.MSI_CONTROL));
+  const { is64, maskable } = PCI.MSI_CONTROL.fields;
+  const data = getField(is64, control) === 1 ? 12 : 8;
+  const layout: [number, 2 | 4][] = [[4, 4]];
+  if (data === 12) layout.push([8, 4]);
+  layout.push([data, 2]);
+  if (getField(maskable, control) === 1) layout.push([data + 4, 4]);
+  layout.push([PCI.MSI_CONTROL.offset, 2]);
+  return layout;
+}
+
+/**
+ * Writes back what differs; the command register last, so that nothing is decoded or sent before all of it is right.
+ * @see Linux 6.12 drivers/pci/pci.c pci_restore_state, pci_restore_config_space
+ */
+export function restoreState(dev: PciDevice, state: PciState): void {
+  const { config } = dev;
+  for (const { offset, bytes, value } of state.registers) {
+    if (bytes === 2) config.write16(offset, value);
+    else config.write32(offset, value);
+  }
+  for (let word = state.header.length - 1; word >= 0; word--) {
+    const value = state.header[word]!;
+    if (word === COMMAND_WORD || config.read32(4 * word) === value) continue;
+    if (word === SECONDARY_STATUS_WORD && dev.isBridge) config.write16(4 * word, value & 0xffff);
+    else config.write32(4 * word, value);
+  }
+  config.write(PCI.COMMAND, state.header[COMMAND_WORD]! & 0xffff);
+}

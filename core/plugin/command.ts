@@ -1,0 +1,27 @@
+import type { MaybePromise } from '../lib/flow.js';
+import { type Token, token } from '../lib/token.js';
+import type { System } from './system.js';
+
+/** Where a command writes. */
+export interface Output {
+  /** Text as it is; lines end with a newline. */
+  write(text: string): void;
+}
+
+/** A command that a plugin contributes: `bind(Command).to(EduCommand)`; the `backplane` program lists and runs it. */
+export interface Command {
+  /** The word it is called by. */
+  readonly name: string;
+  /** One line. */
+  readonly summary: string;
+  /** Its arguments: `<device> <n>`. */
+  readonly usage: string;
+  /**
+   * @param args what follows its name
+   * @returns the exit code; nothing for 0
+   * @throws {Errno} EINVAL for wrong arguments: the usage is shown with it
+   */
+  run(system: System, args: readonly string[], out: Output): MaybePromise<number | void>;
+}
+
+export const Command: Token<Command> = token<Command>('Command');

@@ -1,0 +1,13 @@
+export { BufferWindow } from './buffer-window.js';
+export { type ExploreOptions, type ExploreResult, explore } from './explore.js';
+export { failEach } from './fail-each.js';
+export { FakeHost, type FakeHostOptions } from './fake-host.js';
+export { type FakeBar, FakePciFunction, type FakePciOptions, fakeRegisters } from './fake-pci.js';
+export { DriverHarness } from './harness.js';
+export { type Holding, formatHoldings } from './ledger-watch.js';
+export { type RemoveAnywhereOptions, removeAnywhere } from './remove-anywhere.js';
+export { RULES, type Rule, findRule } from './rules.js';
+export { defaultSeed } from './seed.js';
+export type { HarnessOptions } from './session.js';
+export { SPIN_LIMIT } from './tap.js';
+export { TraceLog, formatEvent } from './trace-log.js';

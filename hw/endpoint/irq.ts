@@ -1,0 +1,140 @@
+import { PCI, getField } from '../../core/hal/index.js';
+import { bit } from '../../core/lib/index.js';
+import type { ConfigSpace } from './config-space.js';
+import type { IrqPort } from './model.js';
+import type { MsixTable } from './msix-table.js';
+
+/** Where a function's interrupts leave it. */
+export interface InterruptSink {
+  /** The line changes: what it drives, after the disable bits. */
+  intx(asserted: boolean): void;
+  /** A message leaves, as a memory write of the device. */
+  message(addressLo: number, addressHi: number, data: number): boolean;
+}
+
+const MSI = PCI.MSI_CONTROL.fields;
+const ASSERTED = bit(PCI.STATUS.fields.intx.lsb);
+
+/**
+ * The interrupts of one function: it composes what its capabilities say and hands it to the sink.
+ * @see PCI Express Base Specification 5.0, 6.1 (interrupt and PME support)
+ */
+export class EndpointIrq implements IrqPort {
+  readonly #space: ConfigSpace;
+  readonly #sink: InterruptSink;
+  readonly #msi: number;
+  readonly #msix: number;
+  readonly #table: MsixTable | undefined;
+  #level = false;
+  #asserted = false;
+
+  /** @param caps offsets of the capabilities by id */
+  constructor(space: ConfigSpace, caps: ReadonlyMap<number, number>, sink: InterruptSink, table: MsixTable | undefined) {
+    this.#space = space;
+    this.#sink = sink;
+    this.#msi = caps.get(PCI.CAP_MSI) ?? 0;
+    this.#msix = caps.get(PCI.CAP_MSIX) ?? 0;
+    this.#table = table;
+    space.onWrite(PCI.COMMAND.offset, 2, () => this.#driveLine());
+    if (this.#msi !== 0) space.onWrite(this.#msi + PCI.MSI_CONTROL.offset, 22, () => this.#msiChanged());
+    if (this.#msix !== 0) space.onWrite(this.#msix + PCI.MSIX_CONTROL.offset, 2, () => this.#msixControlChanged());
+  }
+
+  get msiEnabled(): boolean {
+    return this.#msi !== 0 && this.#space.field(PCI.MSI_CONTROL, 'enable', this.#msi) === 1;
+  }
+  get msixEnabled(): boolean {
+    return this.#msix !== 0 && this.#space.field(PCI.MSIX_CONTROL, 'enable', this.#msix) === 1;
+  }
+
+  get #msiControl(): number {
+    return this.#space.read16(this.#msi + PCI.MSI_CONTROL.offset);
+  }
+  get #msixMasked(): boolean {
+    return this.#space.field(PCI.MSIX_CONTROL, 'functionMask', this.#msix) === 1;
+  }
+  /** Where the mask bits of MSI are; the pending bits follow. */
+  #maskAt(control: number): number {
+    return this.#msi + (getField(MSI.is64, control) === 1 ? 16 : 12);
+  }
+
+  intx(level: boolean): void {
+    this.#level = level;
+    this.#space.set16(PCI.STATUS.offset, ASSERTED, level ? ASSERTED : 0);
+    this.#driveLine();
+  }
+
+  msi(n: number): boolean {
+    if (!this.msiEnabled) return false;
+    const control = this.#msiControl;
+    const index = n & ((1 << getField(MSI.enabled, control)) - 1);
+    if (getField(MSI.maskable, control) === 1) {
+      const mask = this.#maskAt(control);
+      const bit = (1 << index) >>> 0;
+      if ((this.#space.read32(mask) & bit) !== 0) {
+        this.#space.set32(mask + 4, bit, bit);
+        return false;
+      }
+    }
+    return this.#sendMsi(control, index);
+  }
+
+  msix(n: number): boolean {
+    const table = this.#table;
+    if (table === undefined || !this.msixEnabled || !(n >= 0 && n < table.vectors)) return false;
+    if (table.masked(n) || this.#msixMasked) {
+      table.setPending(n, true);
+      return false;
+    }
+    return this.#sink.message(table.addressLo(n), table.addressHi(n), table.data(n));
+  }
+
+  post(addressLo: number, addressHi: number, data: number): boolean {
+    return this.#sink.message(addressLo, addressHi, data);
+  }
+
+  /** Back to the reset state; the capabilities are reset with their space. */
+  reset(): void {
+    this.#table?.reset();
+    this.intx(false);
+  }
+
+  /** Sends what was pending and is masked no longer. @internal */
+  entryChanged(n: number): void {
+    if (this.#table?.pending(n) !== true || this.#table.masked(n)) return;
+    if (!this.msixEnabled || this.#msixMasked) return;
+    this.#table.setPending(n, false);
+    this.msix(n);
+  }
+
+  #sendMsi(control: number, index: number): boolean {
+    const is64 = getField(MSI.is64, control) === 1;
+    // The low bits of the data, as many as there are messages, carry the index.
+    const granted = (1 << getField(MSI.enabled, control)) - 1;
+    const data = (this.#space.read16(this.#msi + (is64 ? 12 : 8)) & ~granted) | index;
+    return this.#sink.message(this.#space.read32(this.#msi + 4), is64 ? this.#space.read32(this.#msi + 8) : 0, data);
+  }
+
+  #msiChanged(): void {
+    this.#driveLine();
+    const control = this.#msiControl;
+    if (getField(MSI.enable, control) === 0 || getField(MSI.maskable, control) === 0) return;
+    const mask = this.#maskAt(control);
+    const ready = this.#space.read32(mask + 4) & ~this.#space.read32(mask);
+    this.#space.set32(mask + 4, ready, 0);
+    for (let n = 0; n < 32; n++) if ((ready & (1 << n)) !== 0) this.msi(n);
+  }
+
+  #msixControlChanged(): void {
+    this.#driveLine();
+    for (let n = 0; n < (this.#table?.vectors ?? 0); n++) this.entryChanged(n);
+  }
+
+  #driveLine(): void {
+    const isDisabled = this.#space.field(PCI.COMMAND, 'intxDisable') === 1;
+    const asserted = this.#level && !isDisabled && !this.msiEnabled && !this.msixEnabled;
+    if (asserted === this.#asserted) return;
+    this.#asserted = asserted;
+    this.#sink.intx(asserted);
+  }
+}

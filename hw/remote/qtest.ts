@@ -1,0 +1,2 @@
+export { QtestHost } from './qtest-host.js';
+export type { QtestOptions } from './qtest-options.js';

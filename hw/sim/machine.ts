@@ -1,0 +1,296 @@
+import {
+  type Host,
+  type HostCapabilities,
+  type VirtualClock,
+  type VirtualClockOptions,
+  type Window,
+  formatBdf,
+} from '../../core/hal/index.js';
+import { Errno, type Log, Signal, type Subscription, checkRange, describeError, hex } from '../../core/lib/index.js';
+import type { Fabric } from './connection.js';
+import { type DmaFault, type GuestError, Journal, type ModelError } from './journal.js';
+import { MappedWindow } from './mapped-window.js';
+import { PhysicalMemory } from './memory.js';
+import { PlatformBus } from './platform.js';
+import { Root } from './root.js';
+import { SimClock } from './sim-clock.js';
+import { type Functions, Slot } from './slot.js';
+import {
+  type BridgeSpec,
+  type DeviceSpec,
+  type PciSpec,
+  type Place,
+  type RootSpec,
+  bridgeConfig,
+  defaultApertures,
+  parseDevfn,
+  parsePlace,
+} from './topology.js';
+
+/** What a machine is made of. */
+export interface MachineOptions {
+  /** Source of all randomness in the machine; default 1. */
+  readonly seed?: number;
+  /** 1 to 64; default 1. */
+  readonly cpus?: number;
+  /** Default 256 MiB. Takes up room only where it is used. */
+  readonly memoryBytes?: number;
+  readonly devices?: readonly DeviceSpec[];
+  /** Default one, with segment 0 and buses 0 to 255. */
+  readonly roots?: readonly RootSpec[];
+  /** Whether memory writes to devices are posted; default true. Without, each arrives before it returns. */
+  readonly postedWrites?: boolean;
+  /** How the clock moves; default `auto`. */
+  readonly clock?: VirtualClockOptions['mode'];
+}
+
+/** What {@link Machine.yank} did. */
+export interface Removal {
+  /** The functions that went. */
+  readonly functions: readonly string[];
+  /** Tells the operating system, once; already done unless the removal was silent. */
+  report(): void;
+}
+
+/** An interrupt message that arrived from the device `who`. */
+export type MessageListener = (who: string, address: number, data: number) => void;
+/** A line of the device `who` that changed. */
+export type LineListener = (who: string, asserted: boolean) => void;
+
+/**
+ * The simulated machine: virtual clock, memory, PCI and platform devices, all of it deterministic and given as data.
+ *
+ * Writes to device memory are posted: they arrive before the next read through the same root, before time moves, or when the
+ * running synchronous section has returned. Models run inside the access, the write's arrival or the clock event that
+ * concerns them, and what they throw is recorded in `modelErrors`.
+ *
+ * @example
+ * ```ts
+ * const machine = new Machine({ devices: [{ at: '00:04.0', model: edu() }] });
+ * machine.pci[0].config(0, 0x20).read32(0); // 0x11e81234
+ * ```
+ */
+export class Machine implements Host {
+  readonly name = 'sim';
+  readonly capabilities: HostCapabilities = { time: 'virtual', hotplug: true };
+  readonly clock: VirtualClock;
+  readonly dma: PhysicalMemory;
+  readonly pci: readonly Root[];
+  readonly seed: number;
+  readonly cpus: number;
+  readonly #journal: Journal;
+  readonly #platform: PlatformBus;
+  readonly #fabric: Fabric;
+  readonly #messages = new Signal<[string, number, number]>();
+  readonly #lines = new Signal<[string, boolean]>();
+
+  /** @throws {Errno} EINVAL, EBUSY or ERANGE for what cannot be built; names the slot */
+  constructor(options: MachineOptions = {}) {
+    const { seed = 1, cpus = 1, memoryBytes = 256 * 2 ** 20, devices = [], roots = [{}], postedWrites = true } = options;
+    checkRange('sim', 'cpus', cpus, 1, 64);
+    this.seed = seed;
+    this.cpus = cpus;
+    const clock = new SimClock({ mode: options.clock ?? 'auto' }, () => this.drain());
+    this.clock = clock;
+    this.dma = new PhysicalMemory(memoryBytes);
+    this.#journal = new Journal(() => clock.now());
+    this.#fabric = {
+      clock,
+      memory: this.dma,
+      journal: this.#journal,
+      seed,
+      message: (who, address, data) => this.#messages.emit(who, address, data),
+      intx: (who, asserted) => this.#lines.emit(who, asserted),
+    };
+    this.pci = roots.map((root, i) => new Root({ apertures: defaultApertures(i, roots.length), ...root }, postedWrites));
+    this.#checkRoots();
+    this.#platform = new PlatformBus(postedWrites, this.#fabric);
+    for (const spec of devices) {
+      if (typeof spec.at === 'number') this.#platform.add(spec as Extract<DeviceSpec, { at: number }>);
+      else this.#place(spec as PciSpec | BridgeSpec, parsePlace(spec.at));
+    }
+  }
+
+  /** Bugs of models: what they threw. */
+  get modelErrors(): readonly ModelError[] {
+    return this.#journal.modelErrors;
+  }
+  /** What software did that a datasheet forbids. */
+  get guestErrors(): readonly GuestError[] {
+    return this.#journal.guestErrors;
+  }
+  /** Accesses of devices to memory that went wrong. */
+  get dmaFaults(): readonly DmaFault[] {
+    return this.#journal.dmaFaults;
+  }
+
+  /** From now on, what happens in the machine is logged there. */
+  start(log: Log): void {
+    this.#journal.log = log;
+  }
+
+  stop(): void {
+    this.drain();
+  }
+
+  /** A window on platform devices; `io` has none. */
+  map(kind: 'io' | 'mem', address: number, sizeBytes: number): Window {
+    const nobody = { posted: this.#platform.posted, isPosting: true, resolve: () => undefined };
+    return new MappedWindow(kind === 'mem' ? this.#platform : nobody, address, sizeBytes);
+  }
+
+  /** Told of each interrupt message that arrives. */
+  onMessage(listener: MessageListener): Subscription {
+    return this.#messages.on(listener);
+  }
+
+  /** Told of each change of an interrupt line. */
+  onLine(listener: LineListener): Subscription {
+    return this.#lines.on(listener);
+  }
+
+  /** Moves time by `us` microseconds, synchronously; see `VirtualClock.elapse`. */
+  elapse(us: number): number {
+    return this.clock.elapse(us);
+  }
+
+  /** Moves time by `us` microseconds and lets promises run. */
+  async settle(us = 0): Promise<void> {
+    this.drain();
+    await this.clock.settle(us);
+  }
+
+  /** Delivers the posted writes. @returns whether there were any */
+  drain(): boolean {
+    let any = this.#platform.posted.flush();
+    for (const root of this.pci) any = root.posted.flush() || any;
+    return any;
+  }
+
+  /**
+   * Pulls a device out while the machine runs: all its functions and everything below them. From now on reads give all ones,
+   * writes on their way vanish, and nothing the device had begun reaches anything.
+   *
+   * @param at `00:1c.0/00.0` by place, or `01:00.0` by the bus numbers that software has given
+   * @param options `silent`: the operating system is told by `report` of the result, or never
+   * @throws {Errno} ENODEV when nothing is there
+   */
+  yank(at: string, options: { readonly silent?: boolean } = {}): Removal {
+    const slot = this.#find(at);
+    const root = this.#rootOf(slot);
+    const siblings = slot.parent?.children ?? root.functions;
+    const gone = [...siblings.values()].filter((other) => other.devfn >> 3 === slot.devfn >> 3);
+    for (const one of gone) {
+      siblings.delete(one.devfn);
+      one.cut();
+    }
+    slot.parent?.bridge?.setPresent(siblings.size > 0);
+    let isReported = false;
+    const report = (): void => {
+      if (isReported) return;
+      isReported = true;
+      for (const one of gone) root.announce('removed', slot.parent, one.devfn);
+    };
+    if (options.silent !== true) report();
+    return { functions: gone.map((one) => one.name), report };
+  }
+
+  /**
+   * Puts a device in while the machine runs: on a root bus, or below a bridge with a hot-plug slot.
+   * @param spec `at` by place: `00:05.0`, `00:1c.0/00.0`
+   * @throws {Errno} EBUSY when the place is taken; EOPNOTSUPP when the bridge has no hot-plug slot; ENODEV when there is no bridge
+   */
+  plug(spec: PciSpec | BridgeSpec): void {
+    const slot = this.#place(spec, parsePlace(spec.at), true);
+    slot.parent?.bridge?.setPresent(true);
+    this.#rootOf(slot).announce('added', slot.parent, slot.devfn);
+  }
+
+  #place(spec: PciSpec | BridgeSpec, place: Place, isHot = false): Slot {
+    const root = this.#root(place, spec.at);
+    let parent: Slot | undefined = undefined;
+    let functions: Functions = root.functions;
+    for (const devfn of place.path.slice(0, -1)) {
+      parent = functions.get(devfn);
+      if (parent?.children === undefined)
+        throw new Errno('ENODEV', `${spec.at}: no bridge at ${hex(devfn >> 3, 2)}.${devfn & 7}`);
+      functions = parent.children;
+    }
+    if (isHot && parent?.bridge?.hotplug === false) {
+      throw new Errno('EOPNOTSUPP', `${spec.at}: ${parent.name} has no hot-plug slot: declare it with hotplug`);
+    }
+    const first = formatBdf(root.segment, root.firstBus, place.path[0]!);
+    return this.#insert(spec, parent, functions, place.path.at(-1)!, parent === undefined ? first : parent.name);
+  }
+
+  /** @param where the full name on a root bus, the name of the bridge below one */
+  #insert(spec: PciSpec | BridgeSpec, parent: Slot | undefined, functions: Functions, devfn: number, where: string): Slot {
+    const name = parent === undefined ? where : `${where}/${hex(devfn >> 3, 2)}.${devfn & 7}`;
+    if (functions.has(devfn)) throw new Errno('EBUSY', `${name}: a function is there already`);
+    if (parent?.bridge?.isLink === true && devfn >> 3 !== 0) {
+      throw new Errno('EINVAL', `${name}: a link of ${parent.name} has device 00 alone`);
+    }
+    if ((devfn & 7) !== 0 && !functions.has(devfn & ~7)) {
+      throw new Errno('EINVAL', `${name}: function 0 of this device is missing: declare it first`);
+    }
+    let slot: Slot;
+    try {
+      slot = new Slot(name, devfn, parent, 'model' in spec ? spec.model : bridgeConfig(spec), this.#fabric);
+    } catch (error) {
+      const text = Errno.is(error) ? error.text : describeError(error);
+      throw new Errno(Errno.codeOf(error), `${name}: ${text}`, { cause: error });
+    }
+    functions.set(devfn, slot);
+    if ((devfn & 7) !== 0) functions.get(devfn & ~7)!.endpoint.setMultifunction(true);
+    if ('bridge' in spec) {
+      for (const child of spec.children ?? []) {
+        this.#insert(child, slot, slot.children!, parseDevfn(child.at, `${name}: child ${child.at}`), name);
+      }
+      slot.bridge!.setPresent(slot.children!.size > 0);
+    }
+    return slot;
+  }
+
+  #find(at: string): Slot {
+    const place = parsePlace(at);
+    const root = this.pci.find((one) => one.segment === place.segment && one.firstBus <= place.bus && place.bus <= one.lastBus);
+    let slot = root?.route(place.bus, place.path[0]!);
+    for (const devfn of place.path.slice(1)) slot = slot?.children?.get(devfn);
+    if (slot === undefined) throw new Errno('ENODEV', `${at}: no such function`);
+    return slot;
+  }
+
+  #root(place: Place, at: string): Root {
+    const root = this.pci.find((one) => one.segment === place.segment && one.firstBus === place.bus);
+    if (root === undefined) {
+      const has = this.pci.map((one) => formatBdf(one.segment, one.firstBus, 0).slice(0, 7)).join(', ');
+      throw new Errno('EINVAL', `${at}: not on a root bus (${has}): devices below a bridge are its children`);
+    }
+    return root;
+  }
+
+  #rootOf(slot: Slot): Root {
+    let top = slot;
+    while (top.parent !== undefined) top = top.parent;
+    return this.pci.find((root) => root.functions.get(top.devfn) === top)!;
+  }
+
+  #checkRoots(): void {
+    const seen: { root: number; isIo: boolean; base: number; limit: number }[] = [];
+    for (const [i, root] of this.pci.entries()) {
+      for (const { kind, base, limit } of root.apertures) {
+        const isIo = kind === 'io';
+        const clash = seen.find((other) => other.root !== i && other.isIo === isIo && base <= other.limit && other.base <= limit);
+        const inMemory = !isIo && this.dma.ranges.some((range) => base < range.end && range.start <= limit);
+        if (clash === undefined && !inMemory) continue;
+        const what = clash === undefined ? 'memory' : `an aperture of root ${clash.root}`;
+        throw new Errno('EINVAL', `sim: root ${i}: ${kind} aperture 0x${hex(base)} to 0x${hex(limit)} overlaps ${what}`);
+      }
+      for (const { base, limit, kind } of root.apertures) seen.push({ root: i, isIo: kind === 'io', base, limit });
+      const twin = this.pci.findIndex(
+        (other) => other.segment === root.segment && other.firstBus <= root.lastBus && root.firstBus <= other.lastBus,
+      );
+      if (twin !== i) throw new Errno('EINVAL', `sim: root ${i} and root ${twin} share bus numbers of segment ${root.segment}`);
+    }
+  }
+}

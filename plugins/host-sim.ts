@@ -1,0 +1,56 @@
+import { Errno, Host, Plugin, hex } from '../core/index.js';
+import { edu } from '../hw/models/edu.js';
+import { type DeviceSpec, Machine, type MachineOptions, type PciModel } from '../hw/sim/index.js';
+
+/** What the simulated machine of {@link hostSim} has. */
+export interface HostSimOptions extends MachineOptions {
+  /** How many of QEMU's educational device; default 0. */
+  readonly edu?: number;
+}
+
+/** The first slot of the root bus that devices asked for by number go to. */
+const FIRST_SLOT = 4;
+const LAST_SLOT = 31;
+
+/** A simulated machine with the plugin that makes it the hardware of a system. */
+export class HostSim extends Machine {
+  /** Load it first: `System.start(sim.plugin, ...)`. */
+  readonly plugin = new Plugin(
+    'host-sim',
+    ({ bind }) => {
+      bind(Host).toConstantValue(this);
+    },
+    { provides: [Host] },
+  );
+}
+
+/**
+ * A simulated machine: the devices asked for by number go to the free slots from `00:04.0` on, the others where they say.
+ *
+ * It serves one system; make another for the next.
+ * @throws {Errno} ENOSPC when there are more devices than slots; as `Machine`
+ * @example
+ * ```ts
+ * const sim = hostSim({ edu: 1 });
+ * await using system = await System.start(sim.plugin, edu);
+ * ```
+ */
+export function hostSim(options: HostSimOptions = {}): HostSim {
+  const { edu: edus = 0, devices = [], ...machine } = options;
+  return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, times(edus, edu))] });
+}
+
+const times = (count: number, make: () => PciModel): PciModel[] => Array.from({ length: count }, make);
+
+function inFreeSlots(devices: readonly DeviceSpec[], models: readonly PciModel[]): DeviceSpec[] {
+  const taken = new Set(devices.map(({ at }) => (typeof at === 'string' ? at.replace(/^0000:/, '').slice(0, 5) : '')));
+  let slot = FIRST_SLOT;
+  return models.map((model) => {
+    while (taken.has(address(slot))) slot++;
+    if (slot > LAST_SLOT)
+      throw new Errno('ENOSPC', `host-sim: ${models.length} devices: bus 00 has no more free slots: place them yourself`);
+    return { at: `${address(slot++)}.0`, model };
+  });
+}
+
+const address = (slot: number): string => `00:${hex(slot, 2)}`;

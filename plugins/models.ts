@@ -1,0 +1,5 @@
+import { edu } from '../hw/models/edu.js';
+import type { PciModel } from '../hw/sim/index.js';
+
+/** The device models that come with Backplane, by the name that a command line or a configuration asks for one. */
+export const models: Readonly<Record<string, () => PciModel>> = { edu };

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import type { Kernel } from '../../../core/index.js';
+import { DriverHarness, FakePciFunction, failEach, fakeRegisters, removeAnywhere } from '../../../core/testing/index.js';
+import { type Edu, Edus } from '../../../drivers/edu/api.js';
+import { EduDriver } from '../../../drivers/edu/edu-driver.js';
+import { BAR_BYTES, EDU_DEVICE, EDU_REGS, EDU_VENDOR, IDENT } from '../../../hw/regs/edu.js';
+import { hostSim } from '../../../plugins/host-sim.js';
+
+const driver = (kernel: Kernel): EduDriver => new EduDriver(kernel.dma);
+const options = { driver, host: () => hostSim({ edu: 1 }) };
+const eduOf = (kernel: Kernel): Edu => Edus.get(kernel.core, 'edu0');
+
+/** A harness around a device whose registers are plain memory: it does nothing by itself. */
+function withRegisters(): { harness: DriverHarness; regs: ReturnType<typeof fakeRegisters> } {
+  const regs = fakeRegisters(BAR_BYTES, EDU_REGS);
+  const edu = new FakePciFunction({ vendorId: EDU_VENDOR, deviceId: EDU_DEVICE, bars: [{ sizeBytes: BAR_BYTES, window: regs }] });
+  return { harness: new DriverHarness({ driver, pci: () => [edu] }), regs };
+}
+
+describe('EduDriver', () => {
+  test('probe gives everything back whichever acquisition fails', async () => {
+    expect(await failEach(options)).toEqual(['bar 0', 'dma mask 0xfffffff', 'dma 4096 bytes', 'bus master', 'class edu']);
+  });
+
+  test.each([
+    ['computes', (edu: Edu) => edu.factorial(5)],
+    ['copies', (edu: Edu) => edu.copy(new Uint8Array(64))],
+  ])('a device that vanishes anywhere while it %s leaves nothing behind', async (_what, work) => {
+    const points = await removeAnywhere(options, { use: ({ kernel }) => work(eduOf(kernel)) });
+    expect(points).toContain('acquire class edu');
+    expect(points.length).toBeGreaterThan(20);
+  });
+
+  test('what identifies itself as something else is ENODEV', async () => {
+    const { harness, regs } = withRegisters();
+    await using _end = harness;
+    regs.set(IDENT, 0x0100_0bad);
+    await expect(harness.bind()).rejects.toThrow('ENODEV: 0000:00:01.0: identifies itself as 0xbad, not as edu');
+  });
+
+  test('a device that does not invert LIVENESS is EIO', async () => {
+    const { harness } = withRegisters();
+    await using _end = harness;
+    await expect(harness.bind()).rejects.toThrow('EIO: 0000:00:01.0: does not invert what is written to LIVENESS');
+  });
+
+  test('the ledger is undone last first', async () => {
+    await using harness = new DriverHarness(options);
+    await harness.bind();
+    await harness.unbind();
+    expect(harness.trace.isPalindrome('0000:00:04.0')).toBe(true);
+    expect(harness.leaks()).toEqual([]);
+  });
+});
