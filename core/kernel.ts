@@ -26,6 +26,7 @@ export class Kernel {
   readonly faux: FauxBus;
   readonly dma: Dma;
   #isStarted = false;
+  #hasHost = false;
   #end: Promise<void> | undefined = undefined;
   #dmaBytes = 0;
 
@@ -55,6 +56,7 @@ export class Kernel {
     this.#isStarted = true;
     try {
       await this.host.start(this.core.log);
+      this.#hasHost = true;
       this.#dmaBytes = this.host.dma.allocatedBytes;
       await this.pci.start();
       this.core.endInitialPhase();
@@ -90,7 +92,8 @@ export class Kernel {
     await collect(errors, () => core.unregisterBus(this.pci.bus));
     const left = this.#leftOvers();
     core.stop();
-    await collect(errors, () => host.stop());
+    // One that did not start has left nothing running, and may be running for somebody else.
+    if (this.#hasHost) await collect(errors, () => host.stop());
     if (left.length > 0) errors.push(new Errno('EBUSY', `${host.name}: left over at the end: ${left.join(', ')}`));
     if (errors.length > 0) throw joinErrors(errors, `stopping the kernel on ${host.name}`);
   }
@@ -100,7 +103,7 @@ export class Kernel {
     for (const dev of this.core.order.toArray().reverse()) {
       const isRoot = dev.bus === undefined && dev.parent === undefined;
       // What a driver added or published goes when that driver is unbound, in its order.
-      if (!dev.registered || dev.dead || isRoot || dev.ownedBy !== undefined) continue;
+      if (!dev.registered || dev.isLeaving || isRoot || dev.ownedBy !== undefined) continue;
       await collect(errors, () => (dev instanceof PciDevice ? this.pci.remove(dev) : this.core.remove(dev)));
     }
   }

@@ -28,7 +28,7 @@ export class HostSim extends Machine {
  * A simulated machine: the devices asked for by number go to the free slots from `00:04.0` on, the others where they say.
  *
  * It serves one system; make another for the next.
- * @throws {Errno} ENOSPC when there are more devices than slots; as `Machine`
+ * @throws {Errno} ENOSPC when there are more devices than slots; ERANGE for what is no number of devices; as `Machine`
  * @example
  * ```ts
  * const sim = hostSim({ edu: 1 });
@@ -40,7 +40,12 @@ export function hostSim(options: HostSimOptions = {}): HostSim {
   return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, times(edus, edu))] });
 }
 
-const times = (count: number, make: () => PciModel): PciModel[] => Array.from({ length: count }, make);
+function times(count: number, make: () => PciModel): PciModel[] {
+  if (!(Number.isInteger(count) && count >= 0 && count <= LAST_SLOT)) {
+    throw new Errno('ERANGE', `host-sim: ${count} devices of a kind: must be an integer of 0 to ${LAST_SLOT}`);
+  }
+  return Array.from({ length: count }, make);
+}
 
 function inFreeSlots(devices: readonly DeviceSpec[], models: readonly PciModel[]): DeviceSpec[] {
   const taken = new Set(devices.map(({ at }) => (typeof at === 'string' ? at.replace(/^0000:/, '').slice(0, 5) : '')));

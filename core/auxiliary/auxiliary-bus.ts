@@ -7,8 +7,10 @@ import { AuxiliaryDevice, type AuxiliaryOptions, nameOf } from './auxiliary-devi
 import type { AuxiliaryDriver } from './auxiliary-driver.js';
 
 /** What a driver is for, if this device is of it: equal up to the last dot, never a prefix. @see Linux auxiliary.c auxiliary_match_id */
-const match = (dev: AuxiliaryDevice, driver: AuxiliaryDriver): AuxName<unknown> | undefined =>
-  driver.ids.find((id) => id.key === dev.key);
+function match(dev: AuxiliaryDevice, driver: AuxiliaryDriver): AuxName<unknown> | undefined {
+  for (const id of driver.ids) if (id.key === dev.key) return id;
+  return undefined;
+}
 
 /**
  * The bus of parts: a driver splits its device into auxiliary devices, and other drivers bind to those.
@@ -24,7 +26,7 @@ export class AuxiliaryBus extends Bus<AuxiliaryDevice, AuxiliaryDriver> {
   constructor(core: DeviceCore) {
     super('auxiliary', {
       match,
-      uevent: (dev, env) => env.set('MODALIAS', `auxiliary:${dev.key}`),
+      modalias: (dev) => `auxiliary:${dev.key}`,
       checkDriver: (driver) => {
         const lacks = missing(driver);
         if (lacks !== undefined)
@@ -54,7 +56,7 @@ export class AuxiliaryBus extends Bus<AuxiliaryDevice, AuxiliaryDriver> {
       this.#identify(dev);
       return super.add(dev);
     }
-    const child = new AuxiliaryDevice<T>({ ...options, name, parent: dev });
+    const child = new AuxiliaryDevice<T>(options, name, dev);
     this.#identify(child);
     child.bus = this;
     return chain(this.#core.addChild(dev, child), () => child);
@@ -66,7 +68,7 @@ export class AuxiliaryBus extends Bus<AuxiliaryDevice, AuxiliaryDriver> {
    * @see Linux 7.2 drivers/base/auxiliary.c auxiliary_device_create
    */
   create<T>(parent: Device, name: AuxName<T>, options: AuxiliaryOptions<T>): MaybePromise<AuxiliaryDevice<T>> {
-    const dev = new AuxiliaryDevice<T>({ ...options, name, parent });
+    const dev = new AuxiliaryDevice<T>(options, name, parent);
     try {
       return chain(this.add(dev), () => dev);
     } catch (error) {
@@ -82,15 +84,13 @@ export class AuxiliaryBus extends Bus<AuxiliaryDevice, AuxiliaryDriver> {
 
   /** Gives a device its id and name, and sees to it that the id comes back. */
   #identify(dev: AuxiliaryDevice): void {
-    if (dev.freeId !== undefined) return;
+    if (dev.ids !== undefined) return;
+    dev.ids = this.#ids;
+    if (dev.id !== undefined) return;
     const { key } = dev;
-    const automatic = dev.id === undefined;
-    if (dev.id === undefined) {
-      dev.id = this.#ids.alloc(key, (id) => this.byName.has(nameOf(key, id)));
-      dev.rename(nameOf(key, dev.id));
-    }
-    const { id } = dev;
-    dev.freeId = () => this.#ids.free(key, id, automatic);
+    dev.id = this.#ids.alloc(key, (id) => this.byName.has(nameOf(key, id)));
+    dev.hasFoundId = true;
+    dev.rename(nameOf(key, dev.id));
   }
 }
 

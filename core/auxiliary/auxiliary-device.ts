@@ -1,6 +1,7 @@
 import { type AttributeGroup, Device } from '../device/index.js';
 import { Errno } from '../lib/errno.js';
 import { isThenable } from '../lib/flow.js';
+import type { AuxIds } from './aux-ids.js';
 import type { AuxName } from './aux-name.js';
 
 /** What the maker of an auxiliary device says of it, besides its name and parent. */
@@ -25,29 +26,31 @@ export class AuxiliaryDevice<T = unknown> extends Device implements AsyncDisposa
   readonly key: string;
   /** From who made the device, for its driver. */
   readonly data: T;
-  /** Gives its id back, at the last `put`. @internal */
-  freeId: (() => void) | undefined = undefined;
+  /** Where its id goes back to, at the last `put`. @internal */
+  ids: AuxIds | undefined = undefined;
+  /** Whether its id was found for it. @internal */
+  hasFoundId = false;
+  /** Told at the last `put`. @internal */
+  readonly released: Releasing<T>['release'] | undefined;
 
-  /** @throws {Errno} EINVAL without name or parent; ERANGE for an id that is no unsigned 32-bit integer */
-  constructor(options: AuxiliaryOptions<T> & { readonly name: AuxName<T>; readonly parent: Device }) {
-    const { name, parent, id, groups, release } = options;
-    if ((name as unknown) === undefined) throw new Errno('EINVAL', 'auxiliary device: has no name');
-    if ((parent as unknown) === undefined) throw new Errno('EINVAL', `auxiliary device ${name.key}: has no parent`);
+  /**
+   * @param name default that of the options; @param parent likewise: for who hands on the options of somebody else
+   * @throws {Errno} EINVAL without name or parent; ERANGE for an id that is no unsigned 32-bit integer
+   */
+  constructor(options: AuxiliaryOptions<T>, name: AuxName<T>, parent: Device);
+  constructor(options: AuxiliaryOptions<T> & Placed<T>);
+  constructor(options: AuxiliaryOptions<T> & Partial<Placed<T>>, name = options.name, parent = options.parent) {
+    if (name === undefined) throw new Errno('EINVAL', 'auxiliary device: has no name');
+    if (parent === undefined) throw new Errno('EINVAL', `auxiliary device ${name.key}: has no parent`);
+    const { id } = options;
     if (id !== undefined && id !== id >>> 0) {
       throw new Errno('ERANGE', `auxiliary device ${name.key}: id ${id}: must be an integer from 0 to ${MAX_ID}`);
     }
-    super({
-      parent,
-      ...(id === undefined ? {} : { id, name: nameOf(name.key, id) }),
-      ...(groups === undefined ? {} : { groups }),
-      release: (dev) => {
-        const own = dev as AuxiliaryDevice<T>;
-        own.freeId?.();
-        release?.(own);
-      },
-    });
+    // One shape for all, and no spread: devices come and go by the thousand.
+    super({ name: id === undefined ? undefined : nameOf(name.key, id), id, parent, groups: options.groups, release });
     this.key = name.key;
     this.data = options.data as T;
+    this.released = options.release;
   }
 
   /**
@@ -88,8 +91,25 @@ export class AuxiliaryDevice<T = unknown> extends Device implements AsyncDisposa
   }
 
   #remove(): void | Promise<void> {
-    return this.registered && !this.dead ? this.core?.remove(this) : undefined;
+    return this.registered && !this.isLeaving ? this.core?.remove(this) : undefined;
   }
+}
+
+/** A method, so that devices of any data are devices. */
+interface Releasing<T> {
+  release(dev: AuxiliaryDevice<T>): void;
+}
+
+interface Placed<T> {
+  readonly name: AuxName<T>;
+  readonly parent: Device;
+}
+
+/** The release of every auxiliary device. */
+function release(dev: Device): void {
+  const own = dev as AuxiliaryDevice;
+  if (own.ids !== undefined && own.id !== undefined) own.ids.free(own.key, own.id, own.hasFoundId);
+  own.released?.(own);
 }
 
 /** The largest id: they are unsigned, of 32 bits. */

@@ -1,5 +1,5 @@
 import { Errno, joinErrors } from '../lib/errno.js';
-import type { Flow } from '../lib/flow.js';
+import { type Flow, isThenable } from '../lib/flow.js';
 import { enterFrame, leaveFrame } from '../lib/frame.js';
 import { BOUND, STOP, forceBind, probeDevice } from './bind.js';
 import type { Bus } from './bus.js';
@@ -32,10 +32,12 @@ function match(core: DeviceCore, dev: Device, rec: DriverRecord): unknown {
   else if (bus.ops.match !== undefined) {
     try {
       id = bus.ops.match(dev, driver) || (wanted === undefined ? NO_MATCH : true);
+      if (isThenable(id)) throw refusePromise(core, dev, bus, id);
     } catch (error) {
       dev.probeError = error;
       id = MATCH_FAILED;
       if (Errno.is(error, 'EPROBE_DEFER')) dev.canMatch = true;
+      else core.checkErrno(dev, `match of bus ${bus.name}`, error);
     }
   }
   if (id !== NO_MATCH && id !== MATCH_FAILED) dev.canMatch = true;
@@ -44,6 +46,12 @@ function match(core: DeviceCore, dev: Device, rec: DriverRecord): unknown {
     core.tracer({ kind: 'match', who: dev.name, driver: driver.name, result });
   }
   return id;
+}
+
+/** A promise is not falsy: without this, an asynchronous match would match everything. */
+function refusePromise(core: DeviceCore, dev: Device, { name }: Bus, promise: PromiseLike<unknown>): Errno {
+  promise.then(undefined, () => {});
+  return core.violate('match-waits', dev, `match of bus ${name} gave a promise: it must tell at once, or throw defer()`);
 }
 
 /** A match that could not tell yet: the device is asked for again, unless it was bound by hand. */

@@ -40,7 +40,7 @@ class Node<O> implements OpenAttribute {
   live = true;
   /** Stores that have not ended. */
   #running = 0;
-  #waiters: (() => void)[] = [];
+  readonly #waiters: (() => void)[] = [];
 
   constructor(
     readonly owner: O,

@@ -1,6 +1,7 @@
 import { Errno } from '../lib/errno.js';
 import type { MaybePromise } from '../lib/flow.js';
 import { List } from '../lib/list.js';
+import { NameTable } from '../lib/name-table.js';
 import { Signal } from '../lib/signal.js';
 import { type AttributeGroup, AttributeSet } from './attribute.js';
 import type { DeviceCore } from './core.js';
@@ -21,6 +22,8 @@ export interface BusOptions<D extends Device = Device, R extends Driver = Driver
    * Throws `defer()` when that is not known yet; any other error ends the search. Must be pure. Absent: every driver matches.
    */
   readonly match?: (dev: D, driver: R) => unknown;
+  /** What user space finds a driver by, `pci:v00001234...`: the variable MODALIAS of every event but unbind. Must be pure. */
+  readonly modalias?: (dev: D) => string;
   /** Adds variables to an event; a throw drops the event. */
   readonly uevent?: (dev: D, env: Map<string, string>) => void;
   /** True: the methods of the bus call those of the driver; otherwise a driver that has the same method is warned about. */
@@ -63,7 +66,7 @@ export class Bus<D extends Device = Device, R extends Driver = Driver> {
   /** @internal */
   readonly deviceList = new List<Device>();
   /** @internal */
-  readonly byName = new Map<string, Device>();
+  readonly byName = new NameTable<Device>();
   /** @internal */
   readonly driverList = new List<DriverRecord>();
   /** @internal */

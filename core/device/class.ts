@@ -1,3 +1,5 @@
+import { Errno } from '../lib/errno.js';
+import { enterFrame, findFrame, leaveFrame } from '../lib/frame.js';
 import { ListNode, List } from '../lib/list.js';
 import type { MaybePromise } from '../lib/flow.js';
 import type { AttributeGroup } from './attribute.js';
@@ -41,21 +43,47 @@ export class Class {
   ) {}
 
   /** @internal */
-  addInterface(face: ClassInterface): void {
+  addInterface(core: DeviceCore, face: ClassInterface): void {
     const node = new ListNode(face);
     this.#nodes.set(face, node);
     this.interfaces.push(node);
-    for (const dev of this.devices) face.addDev?.(dev);
+    for (const dev of this.devices) this.#tell(core, dev, face, 'addDev');
   }
 
   /** @internal */
-  removeInterface(face: ClassInterface): boolean {
+  removeInterface(core: DeviceCore, face: ClassInterface): void {
     const node = this.#nodes.get(face);
-    if (node === undefined) return false;
+    if (node === undefined) return;
     this.#nodes.delete(face);
     this.interfaces.delete(node);
-    for (const dev of this.devices) face.removeDev?.(dev);
-    return true;
+    for (const dev of this.devices) this.#tell(core, dev, face, 'removeDev');
+  }
+
+  /** Tells every interface of a device. @internal */
+  tell(core: DeviceCore, dev: Device, what: keyof ClassInterface): void {
+    for (const face of this.interfaces) this.#tell(core, dev, face, what);
+  }
+
+  /** @throws {Errno} EDEADLK from inside an interface of this class, which would wait for itself. @internal */
+  refuseInside(dev: Device, what: string): void {
+    const inside = findFrame((f) => f.owner === this);
+    if (inside !== undefined) {
+      throw new Errno(
+        'EDEADLK',
+        `${dev.name}: ${what} from inside an ${inside.what} of class ${this.name} would wait for itself`,
+      );
+    }
+  }
+
+  #tell(core: DeviceCore, dev: Device, face: ClassInterface, what: keyof ClassInterface): void {
+    core.guard(dev, `interface of class ${this.name}`, () => {
+      const saved = enterFrame(this, 'interface');
+      try {
+        face[what]?.(dev);
+      } finally {
+        leaveFrame(saved);
+      }
+    });
   }
 }
 

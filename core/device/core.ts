@@ -18,7 +18,7 @@ import { SyncState } from './link-state.js';
 import { type DeviceLink, addLink, deleteLink } from './link.js';
 import { type CoreOptions, CALLBACK_LIMIT_US, DEFERRED_TIMEOUT_US, type Violation } from './options.js';
 import { Power } from './power.js';
-import { addChild, addDevice, deleteDevice } from './registration.js';
+import { addChild, addDevice, deleteDevice, removeChild } from './registration.js';
 import { registerBus, registerClass, registerInterface, unregisterBus, unregisterClass } from './registry.js';
 import { populateDevice } from './sysfs.js';
 import type { Tracer } from './trace.js';
@@ -110,7 +110,7 @@ export class DeviceCore {
   }
 
   unregisterInterface(cls: Class, face: ClassInterface): void {
-    cls.removeInterface(face);
+    cls.removeInterface(this, face);
   }
 
   // Devices
@@ -359,7 +359,7 @@ export class DeviceCore {
 
   /** @internal */
   removeFlow(dev: Device, errors: unknown[]): Flow<void> {
-    return deleteDevice(this, dev, errors, true);
+    return removeChild(this, dev, errors);
   }
 
   /** @internal */

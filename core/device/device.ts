@@ -14,22 +14,22 @@ import type { DeviceLink, LinkStatus } from './link.js';
 /** What the creator of a device says of it. */
 export interface DeviceOptions {
   /** Unique under its parent, and on its bus; `/` becomes `!`. Absent: the bus's `devName` followed by `id`. */
-  readonly name?: string;
-  readonly parent?: Device;
-  readonly bus?: Bus;
-  readonly class?: Class;
-  readonly type?: DeviceType;
-  readonly id?: number;
+  readonly name?: string | undefined;
+  readonly parent?: Device | undefined;
+  readonly bus?: Bus | undefined;
+  readonly class?: Class | undefined;
+  readonly type?: DeviceType | undefined;
+  readonly id?: number | undefined;
   /** Binds to this driver at add, without match and probe. */
-  readonly driver?: Driver;
+  readonly driver?: Driver | undefined;
   /** Attributes of the device itself. */
-  readonly groups?: readonly AttributeGroup<Device>[];
+  readonly groups?: readonly AttributeGroup<Device>[] | undefined;
   /** For the driver, from who made the device. */
   readonly platformData?: unknown;
   /** Called once, when the last reference is given up. */
-  readonly release?: (dev: Device) => void;
+  readonly release?: ((dev: Device) => void) | undefined;
   /** Whether the device takes part in system sleep and device links; default true. */
-  readonly pm?: boolean;
+  readonly pm?: boolean | undefined;
 }
 
 /** Something a driver shows to users from BOUND to unbind; see `core/class`. @internal */
@@ -53,8 +53,11 @@ export interface Publisher<T> {
 export class Device implements DevresOwner {
   #name: string;
   readonly parent: Device | undefined;
-  /** @internal */
-  readonly options: DeviceOptions;
+  /** Attributes of its own. @internal */
+  readonly ownGroups: readonly AttributeGroup<Device>[] | undefined;
+  /** Whether it takes part in system sleep. @internal */
+  readonly usesPm: boolean;
+  readonly #release: ((dev: Device) => void) | undefined;
   bus: Bus | undefined;
   readonly class: Class | undefined;
   readonly type: DeviceType | undefined;
@@ -80,12 +83,15 @@ export class Device implements DevresOwner {
   /** @internal */ refs = 1;
   /** @internal */ phase: 'new' | 'registered' | 'failed' | 'removed' | 'released' = 'new';
   /** @internal */ isDead = false;
+  /** Its removal has begun, and may wait for the lock. @internal */ isLeaving = false;
   /** @internal */ isBound = false;
   /** @internal */ ready = false;
   /** @internal */ canMatch = false;
   /** @internal */ stateSynced = false;
   /** @internal */ busy = false;
   /** @internal */ lockQueue: (() => void)[] | undefined = undefined;
+  /** Of its name, while it is registered. @internal */
+  nameHash = 0;
   /** @internal */ dir: Directory | undefined = undefined;
   /** @internal */ childDir: Directory | undefined = undefined;
   /** @internal */ glue: Map<string, Directory> | undefined = undefined;
@@ -102,9 +108,12 @@ export class Device implements DevresOwner {
   /** @internal */ probeError: unknown = undefined;
   /** @internal */ asyncSlot: DriverRecord | undefined = undefined;
   /** Children added by the driver bound here. @internal */
-  owned: Device[] | undefined = undefined;
+  owned: List<Device> | undefined = undefined;
   /** The device whose driver added this one. @internal */
   ownedBy: Device | undefined = undefined;
+  /** Told when its removal is over. @internal */
+  goneWaiters: (() => void)[] | undefined = undefined;
+  /** @internal */ ownedNode: ListNode<Device> | undefined = undefined;
   /** @internal */ edges: UpperEdge[] | undefined = undefined;
   /** Callbacks that were given up and have not ended. @internal */
   hung = 0;
@@ -114,7 +123,6 @@ export class Device implements DevresOwner {
   #attributes: AttributeSet<Device> | undefined = undefined;
 
   constructor(options: DeviceOptions = {}) {
-    this.options = options;
     this.#name = treeName(options.name ?? '');
     this.parent = options.parent;
     this.bus = options.bus;
@@ -123,6 +131,9 @@ export class Device implements DevresOwner {
     this.id = options.id;
     this.driver = options.driver;
     this.platformData = options.platformData;
+    this.ownGroups = options.groups;
+    this.usesPm = options.pm !== false;
+    this.#release = options.release;
     this.devres = new Devres(this);
   }
 
@@ -141,7 +152,7 @@ export class Device implements DevresOwner {
     return this.phase === 'registered';
   }
 
-  /** Whether its removal has begun. */
+  /** Whether its removal has begun; not while that waits for a probe that runs. */
   get dead(): boolean {
     return this.isDead;
   }
@@ -221,7 +232,7 @@ export class Device implements DevresOwner {
     const core = this.core;
     const finish = (): void => {
       core?.tracer?.({ kind: 'release', who: this.#name });
-      const release = this.options.release ?? this.type?.release ?? this.class?.options.devRelease;
+      const release = this.#release ?? this.type?.release ?? this.class?.options.devRelease;
       if (release === undefined) this.#violate('device-without-release', 'has no release: give it, its type or its class one');
       else if (core === undefined) release(this);
       else core.guard(this, 'release', () => release(this));

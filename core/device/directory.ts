@@ -1,8 +1,9 @@
 import { Errno } from '../lib/errno.js';
+import { NameTable } from '../lib/name-table.js';
 
 /** A place of the device tree: names that must differ, and where it hangs. */
 export class Directory {
-  #names: Map<string, unknown> | undefined = undefined;
+  readonly #names = new NameTable<unknown>();
 
   /**
    * @param pathOf where it is now; the empty string when it is cut off
@@ -14,22 +15,21 @@ export class Directory {
   ) {}
 
   /** @throws {Errno} EEXIST when the name is taken */
-  add(name: string, what: unknown): void {
-    this.#names ??= new Map();
-    if (this.#names.has(name)) throw new Errno('EEXIST', `${name}: the name is taken in ${this.pathOf() || '/'}`);
-    this.#names.set(name, what);
+  add(name: string, what: unknown, hash?: number): void {
+    if (!this.#names.add(name, what, hash)) {
+      throw new Errno('EEXIST', `${name}: the name is taken in ${this.pathOf() || '/'}`);
+    }
   }
 
-  delete(name: string): void {
-    // The map stays: a parent whose only child comes and goes would make a new one each time.
-    if (this.#names?.delete(name) === true && this.#names.size === 0) this.onEmpty?.();
+  delete(name: string, hash?: number): void {
+    if (this.#names.delete(name, hash) && this.#names.size === 0) this.onEmpty?.();
   }
 
   get(name: string): unknown {
-    return this.#names?.get(name);
+    return this.#names.get(name);
   }
 
   get size(): number {
-    return this.#names?.size ?? 0;
+    return this.#names.size;
   }
 }

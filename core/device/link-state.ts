@@ -118,7 +118,8 @@ function firstBusy(dev: Device): DeviceLink | undefined {
 }
 
 /**
- * Looks ahead, before anything is touched: an unbind that starts inside a callback of the device or of a consumer cannot end.
+ * Looks ahead, before anything is touched: an unbind that starts inside a callback of the device, of a consumer, or of a child
+ * that its driver added cannot end.
  * @throws {Errno} EDEADLK
  */
 export function checkUnbind(dev: Device, what: string): void {
@@ -127,6 +128,10 @@ export function checkUnbind(dev: Device, what: string): void {
     if (!busy(link)) continue;
     checkDeadlock(link.consumer, `${what} of its supplier ${dev.name}`);
     checkUnbind(link.consumer, what);
+  }
+  for (const child of dev.owned ?? []) {
+    checkDeadlock(child, `${what} of ${dev.name}, which takes it along,`);
+    checkUnbind(child, what);
   }
 }
 

@@ -67,7 +67,7 @@ export function addLink(core: DeviceCore, consumer: Device, supplier: Device, as
   const syncOnly = (flags & DL_SYNC_STATE_ONLY) !== 0;
   if (syncOnly && !isSyncOnly(flags)) return undefined;
   if ((flags & DL_STATELESS) === 0) flags |= DL_MANAGED;
-  if (!supplier.registered || supplier.isDead || supplier.options.pm === false) return undefined;
+  if (!supplier.registered || supplier.isDead || !supplier.usesPm) return undefined;
   if (consumer.isDead || (consumer.phase !== 'new' && consumer.phase !== 'registered')) return undefined;
   if (!syncOnly && dependsOn(consumer, supplier)) return undefined;
   if (syncOnly && consumer.linkStatus !== 'no-driver' && consumer.linkStatus !== 'probing') return undefined;

@@ -140,7 +140,7 @@ export class Power {
 
   *#goDown(sleep: Sleep): Flow<void> {
     for (const dev of this.#core.order) {
-      if (dev.options.pm === false) continue;
+      if (!dev.usesPm) continue;
       try {
         yield* this.#call(dev, 'prepare');
       } catch (error) {

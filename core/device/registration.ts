@@ -1,6 +1,7 @@
 import { Errno } from '../lib/errno.js';
 import type { Flow } from '../lib/flow.js';
-import { ListNode } from '../lib/list.js';
+import { List, ListNode } from '../lib/list.js';
+import { hashOf } from '../lib/name-table.js';
 import { attachDevice } from './attach.js';
 import type { AttributeGroup } from './attribute.js';
 import type { DeviceCore } from './core.js';
@@ -8,7 +9,8 @@ import type { Device } from './device.js';
 import { Directory } from './directory.js';
 import { checkUnbind } from './link-state.js';
 import { purgeLinks } from './link.js';
-import { parentLocked, unlock, waitForLock } from './lock.js';
+import { checkDeadlock, parentLocked, unlock, waitForLock } from './lock.js';
+import { disown } from './owned.js';
 import { sendUevent } from './uevent.js';
 import { awaitStores, lockAndRelease, releaseResources } from './unbind.js';
 
@@ -23,6 +25,7 @@ export function* addDevice(core: DeviceCore, dev: Device): Flow<void> {
   if (dev.phase !== 'new') {
     throw core.violate('added-twice', dev, `was added before (it is ${dev.phase}): make a new device`);
   }
+  dev.class?.refuseInside(dev, 'add');
   dev.core = core;
   try {
     enterTree(core, dev);
@@ -34,16 +37,14 @@ export function* addDevice(core: DeviceCore, dev: Device): Flow<void> {
     throw error;
   }
   core.notify(dev, 'ADD');
-  sendUevent(core, dev, 'add');
+  if (!dev.isDead) sendUevent(core, dev, 'add');
   dev.ready = true;
   if (dev.bus?.autoprobe === true) yield* attachDevice(core, dev, true);
   if (dev.parent !== undefined && !dev.isDead) dev.parent.addChildToList(dev, new ListNode(dev));
   if (dev.class !== undefined && !dev.isDead && dev.class.core === core) {
     dev.classNode = new ListNode(dev);
     dev.class.devices.push(dev.classNode);
-    for (const face of dev.class.interfaces) {
-      core.guard(dev, `interface of class ${dev.class.name}`, () => face.addDev?.(dev));
-    }
+    dev.class.tell(core, dev, 'addDev');
   }
 }
 
@@ -52,19 +53,18 @@ export function* addChild(core: DeviceCore, parent: Device, child: Device): Flow
   if (child.phase !== 'new') {
     throw core.violate('added-twice', child, `was added before (it is ${child.phase}): make a new device`);
   }
-  let owned: Device[] | undefined;
   try {
     if (parent.linkStatus !== 'driver-bound' && parent.linkStatus !== 'probing') {
       throw new Errno('ENODEV', `${parent.name}: has no driver to add ${child.name} for`);
     }
     parent.devres.faultPoint(`child ${child.name}`);
     child.ownedBy = parent;
-    owned = parent.owned ??= [];
-    owned.push(child);
+    child.ownedNode = new ListNode(child);
+    parent.owned ??= new List<Device>();
+    parent.owned.push(child.ownedNode);
     yield* addDevice(core, child);
   } catch (error) {
-    const i = owned?.indexOf(child) ?? -1;
-    if (i >= 0) owned!.splice(i, 1);
+    disown(child);
     child.put();
     throw error;
   }
@@ -89,7 +89,8 @@ function enterTree(core: DeviceCore, dev: Device): void {
     throw new Errno('ENODEV', `${dev.name}: parent ${dev.parent.name} is not registered`);
   }
   const dir = directoryFor(core, dev);
-  dir.add(dev.name, dev);
+  dev.nameHash = hashOf(dev.name);
+  dir.add(dev.name, dev, dev.nameHash);
   dev.dir = dir;
   dev.phase = 'registered';
   dev.parent?.get();
@@ -99,8 +100,8 @@ function enterTree(core: DeviceCore, dev: Device): void {
     else core.populate(dev, before);
   }
   if (bus !== undefined) {
-    if (bus.byName.has(dev.name)) throw new Errno('EEXIST', `${dev.name}: the name is taken on bus ${bus.name}`);
-    bus.byName.set(dev.name, dev);
+    if (!bus.byName.add(dev.name, dev, dev.nameHash))
+      throw new Errno('EEXIST', `${dev.name}: the name is taken on bus ${bus.name}`);
     dev.busNode = new ListNode(dev);
     bus.deviceList.push(dev.busNode);
   }
@@ -111,7 +112,7 @@ function enterTree(core: DeviceCore, dev: Device): void {
 const some = (groups: readonly AttributeGroup<Device>[] | undefined): boolean => groups !== undefined && groups.length > 0;
 
 function hasGroups(dev: Device): boolean {
-  return some(dev.options.groups) || some(dev.type?.groups) || some(dev.class?.options.devGroups) || some(dev.bus?.ops.devGroups);
+  return some(dev.ownGroups) || some(dev.type?.groups) || some(dev.class?.options.devGroups) || some(dev.bus?.ops.devGroups);
 }
 
 /** Where the device hangs in the tree. @see Linux 6.12 drivers/base/core.c get_device_parent */
@@ -146,7 +147,7 @@ function leaveTree(dev: Device): void {
   const { dir } = dev;
   dev.dir = undefined;
   dev.phase = 'removed';
-  dir?.delete(dev.name);
+  dir?.delete(dev.name, dev.nameHash);
   dev.parent?.put();
 }
 
@@ -156,18 +157,37 @@ function leaveTree(dev: Device): void {
  * @param put whether its creator's reference is given up with it
  * @see Linux 6.12 drivers/base/core.c device_del, device_unregister
  */
-export function* deleteDevice(core: DeviceCore, dev: Device, errors: unknown[], put: boolean): Flow<void> {
+export function deleteDevice(core: DeviceCore, dev: Device, errors: unknown[], put: boolean): Flow<void> {
+  dev.class?.refuseInside(dev, 'removal');
   if (dev.phase !== 'registered' || dev.isDead) {
     throw core.violate('removed-twice', dev, `is not registered (it is ${dev.phase}): only put is left to do`);
   }
-  if (dev.consumers !== undefined) checkUnbind(dev, 'removal');
+  return takeOut(core, dev, errors, put, false);
+}
+
+/**
+ * Removes a child together with the binding of the driver that added it, unless somebody else is doing that: then waits.
+ * @param errors what failed on the way
+ */
+export function removeChild(core: DeviceCore, dev: Device, errors: unknown[]): Flow<void> {
+  return takeOut(core, dev, errors, true, true);
+}
+
+/** @param asChild whether another who removes it already is waited for, and not an error */
+function* takeOut(core: DeviceCore, dev: Device, errors: unknown[], put: boolean, asChild: boolean): Flow<void> {
+  if (dev.busy) checkDeadlock(dev, 'removal');
+  if (dev.isLeaving) {
+    if (!asChild) throw core.violate('removed-twice', dev, 'is being removed already');
+    if (dev.registered) yield new Promise<void>((resolve) => (dev.goneWaiters ??= []).push(resolve));
+    return;
+  }
+  if (dev.consumers !== undefined || dev.owned !== undefined) checkUnbind(dev, 'removal');
+  // From here on nothing stops the removal, and nobody else begins one.
+  dev.isLeaving = true;
   if (dev.busy) yield* waitForLock(dev, 'removal');
   else dev.busy = true;
-  const wasDead = dev.isDead;
-  dev.isDead = true;
   unlock(dev);
-  if (wasDead) throw core.violate('removed-twice', dev, 'is being removed already');
-  disown(dev);
+  dev.isDead = true;
   core.notify(dev, 'DEL');
   if (dev.childList !== undefined && dev.childList.size > 0 && !allOwned(dev)) {
     const names = dev.children.map((c) => c.name).join(', ');
@@ -179,9 +199,7 @@ export function* deleteDevice(core: DeviceCore, dev: Device, errors: unknown[], 
     dev.childNode = undefined;
   }
   if (dev.classNode !== undefined) {
-    for (const face of dev.class!.interfaces) {
-      core.guard(dev, `interface of class ${dev.class!.name}`, () => face.removeDev?.(dev));
-    }
+    dev.class!.tell(core, dev, 'removeDev');
     dev.class!.devices.delete(dev.classNode);
     dev.classNode = undefined;
   }
@@ -189,7 +207,7 @@ export function* deleteDevice(core: DeviceCore, dev: Device, errors: unknown[], 
   if (stores !== undefined) yield* awaitStores(core, dev, stores, errors);
   if (dev.bus !== undefined && dev.busNode !== undefined) {
     dev.bus.deviceList.delete(dev.busNode);
-    dev.bus.byName.delete(dev.name);
+    dev.bus.byName.delete(dev.name, dev.nameHash);
     if (dev.driver !== undefined || dev.busy) {
       try {
         yield* parentLocked(dev, 'removal', lockAndRelease(core, dev, 'removal', errors));
@@ -206,14 +224,11 @@ export function* deleteDevice(core: DeviceCore, dev: Device, errors: unknown[], 
   core.notify(dev, 'REMOVED');
   sendUevent(core, dev, 'remove');
   leaveTree(dev);
+  disown(dev);
   if (put) dev.put();
+  const waiters = dev.goneWaiters;
+  dev.goneWaiters = undefined;
+  for (const resolve of waiters ?? []) resolve();
 }
 
 const allOwned = (dev: Device): boolean => dev.children.every((c) => c.ownedBy === dev);
-
-function disown(dev: Device): void {
-  const { ownedBy } = dev;
-  if (ownedBy?.owned === undefined) return;
-  const i = ownedBy.owned.lastIndexOf(dev);
-  if (i >= 0) ownedBy.owned.splice(i, 1);
-}

@@ -58,5 +58,5 @@ export function unregisterClass(core: DeviceCore, cls: Class): void {
 /** @see Linux 6.12 drivers/base/class.c class_interface_register */
 export function registerInterface(core: DeviceCore, cls: Class, face: ClassInterface): void {
   if (cls.core !== core) throw new Errno('EINVAL', `class ${cls.name}: is not registered`);
-  cls.addInterface(face);
+  cls.addInterface(core, face);
 }

@@ -58,7 +58,7 @@ export function populateDevice(dev: Device, set: AttributeSet<Device>): void {
   set.add(UEVENT);
   set.addGroups(dev.class?.options.devGroups ?? []);
   set.addGroups(dev.type?.groups ?? []);
-  set.addGroups(dev.options.groups ?? []);
+  set.addGroups(dev.ownGroups ?? []);
   const ops = dev.bus?.ops;
   if (canGoOffline(dev)) set.add(ONLINE);
   set.addGroups(ops?.devGroups ?? []);

@@ -25,7 +25,9 @@ const MAX_BYTES = 2048;
 export function deviceVariables(dev: Device, env: Map<string, string>): void {
   if (dev.type !== undefined) env.set('DEVTYPE', dev.type.name);
   if (dev.driver !== undefined) env.set('DRIVER', dev.driver.name);
-  dev.bus?.ops.uevent?.(dev, env);
+  const ops = dev.bus?.ops;
+  if (ops?.modalias !== undefined) env.set('MODALIAS', ops.modalias(dev));
+  ops?.uevent?.(dev, env);
   dev.class?.options.uevent?.(dev, env);
   dev.type?.uevent?.(dev, env);
 }
@@ -52,7 +54,8 @@ export function sendUevent(core: DeviceCore, dev: Device, action: UeventAction, 
   if (subsystem === undefined || dev.ueventSuppress) return;
   const seqnum = ++core.ueventSeq;
   const quiet = !core.uevents.active && core.tracer === undefined;
-  if (quiet && dev.bus?.ops.uevent === undefined && dev.class === undefined && dev.type === undefined) return;
+  if (quiet && dev.bus?.ops.uevent === undefined && dev.class?.options.uevent === undefined && dev.type?.uevent === undefined)
+    return;
   const env = new Map<string, string>([
     ['ACTION', action],
     ['DEVPATH', dev.path],

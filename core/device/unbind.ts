@@ -13,11 +13,11 @@ import { sendUevent } from './uevent.js';
 /** How often a ledger is swept when releases keep adding to it. */
 const MAX_SWEEPS = 8;
 
-/** Removes what the driver added below its device, last first. */
+/** Removes what the driver added below its device, last first; what somebody else is removing is waited for. */
 export function* removeOwned(core: DeviceCore, dev: Device, errors: unknown[]): Flow<void> {
   const { owned } = dev;
   if (owned === undefined) return;
-  for (let child = owned.pop(); child !== undefined; child = owned.pop()) yield* core.removeFlow(child, errors);
+  for (let child = owned.last; child !== undefined; child = owned.last) yield* core.removeFlow(child, errors);
   dev.owned = undefined;
 }
 
@@ -95,12 +95,7 @@ export function dmaCleanup(core: DeviceCore, dev: Device, errors: unknown[]): vo
 }
 
 /** Takes the driver's attributes off a device. @returns what is left to wait for: stores that run */
-export function removeDriverAttributes(
-  core: DeviceCore,
-  dev: Device,
-  driver: Driver,
-  errors: unknown[],
-): Flow<void> | undefined {
+export function removeDriverAttributes(core: DeviceCore, dev: Device, driver: Driver, errors: unknown[]): Flow<void> | undefined {
   const set = dev.attributesIfAny;
   if (set === undefined) return undefined;
   set.remove('state_synced');
@@ -135,7 +130,7 @@ export function unbindDevice(core: DeviceCore, dev: Device, errors: unknown[], o
  * @internal
  */
 export function* lockAndRelease(core: DeviceCore, dev: Device, what: string, errors: unknown[], only?: Driver): Flow<void> {
-  if (dev.consumers !== undefined) checkUnbind(dev, what);
+  if (dev.consumers !== undefined || dev.owned !== undefined) checkUnbind(dev, what);
   if (dev.busy) yield* waitForLock(dev, what);
   else dev.busy = true;
   const saved = enterFrame(dev, what);

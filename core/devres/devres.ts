@@ -21,6 +21,9 @@ export interface DevresOwner {
   violated?(rule: string, text: string): void;
 }
 
+/** Waits for the release of an entry, within bounds. @internal */
+export type Guard = (entry: DevresEntry, done: PromiseLike<void>) => Flow<void>;
+
 /**
  * The ledger of one device: what was acquired for its binding, released last first when the binding ends.
  *
@@ -33,6 +36,8 @@ export class Devres {
   #head: DevresEntry | undefined = undefined;
   #tail: DevresEntry | undefined = undefined;
   #count = 0;
+  /** Counts the times that all was released: what was added before the last of them is no longer in the ledger. @internal */
+  sweep = 0;
   /** Why nothing may be acquired, when nothing may. @internal */
   sealed: string | undefined = undefined;
   /** Counts the bindings that have ended. */
@@ -186,54 +191,84 @@ export class Devres {
    * @throws the error of a release, or an AggregateError of several, after all have run
    */
   releaseAll(): number | Promise<number> {
-    return run(this.#releaseAndThrow());
-  }
-
-  *#releaseAndThrow(): Flow<number> {
+    const count = this.#count;
     const errors: unknown[] = [];
-    const count = yield* this.releaseAllInto(errors);
-    if (errors.length > 0) throw joinErrors(errors, `releases of ${this.owner.name}`);
+    const waiting = this.releaseInto(errors);
+    if (waiting !== undefined) return run(this.#endOf(waiting, count, errors));
+    this.#throwAll(errors);
     return count;
   }
 
-  /** As `releaseAll`, within a flow; errors go to `errors`. @internal */
-  *releaseAllInto(errors: unknown[], guard?: (entry: DevresEntry, done: PromiseLike<void>) => Flow<void>): Flow<number> {
+  *#endOf(waiting: Flow<void>, count: number, errors: readonly unknown[]): Flow<number> {
+    yield* waiting;
+    this.#throwAll(errors);
+    return count;
+  }
+
+  #throwAll(errors: readonly unknown[]): void {
+    if (errors.length > 0) throw joinErrors(errors, `releases of ${this.owner.name}`);
+  }
+
+  /** As `releaseInto`, within a flow. @internal */
+  *releaseAllInto(errors: unknown[], guard?: Guard): Flow<void> {
+    const waiting = this.releaseInto(errors, guard);
+    if (waiting !== undefined) yield* waiting;
+  }
+
+  /** As `releaseAll`; errors go to `errors`. @returns what is left to do from the first release that waits @internal */
+  releaseInto(errors: unknown[], guard?: Guard): Flow<void> | undefined {
     const last = this.#tail;
-    const count = this.#count;
-    for (let e = this.#head; e !== undefined; e = e.next) {
-      e.ledger = undefined;
-      e.leaving = true;
-    }
     this.#head = this.#tail = undefined;
     this.#count = 0;
-    yield* this.releaseChain(last, errors, guard);
-    return count;
+    this.sweep++;
+    return this.releaseChain(last, errors, guard);
   }
 
-  /** Releases detached entries from `last` backwards. @internal */
-  *releaseChain(
-    last: DevresEntry | undefined,
-    errors: unknown[],
-    guard?: (entry: DevresEntry, done: PromiseLike<void>) => Flow<void>,
-  ): Flow<void> {
-    const hooks = this.owner.devresHooks;
+  /** Releases detached entries from `last` backwards. @returns what is left to do from the first release that waits @internal */
+  releaseChain(last: DevresEntry | undefined, errors: unknown[], guard?: Guard): Flow<void> | undefined {
     for (let e = last; e !== undefined;) {
-      const prev = e.prev;
-      e.prev = e.next = undefined;
-      e.leaving = false;
-      if (e.mark === undefined) {
-        try {
-          hooks?.released?.(this, e);
-          const done = e.release(e.data as never);
-          if (isThenable(done)) {
-            if (guard === undefined) yield done;
-            else yield* guard(e, done);
-          }
-        } catch (error) {
-          errors.push(error);
-        }
-      }
+      const { prev } = e;
+      const done = this.#releaseDetached(e, errors);
+      if (done !== undefined) return this.#releaseRest(e, done, prev, errors, guard);
       e = prev;
+    }
+    return undefined;
+  }
+
+  /** Waits for the release of `e`, and releases what is left, `rest` and backwards. */
+  *#releaseRest(
+    e: DevresEntry,
+    done: PromiseLike<void> | undefined,
+    rest: DevresEntry | undefined,
+    errors: unknown[],
+    guard: Guard | undefined,
+  ): Flow<void> {
+    for (;;) {
+      try {
+        if (done !== undefined && guard !== undefined) yield* guard(e, done);
+        else if (done !== undefined) yield done;
+      } catch (error) {
+        errors.push(error);
+      }
+      if (rest === undefined) return;
+      e = rest;
+      rest = e.prev;
+      done = this.#releaseDetached(e, errors);
+    }
+  }
+
+  /** @returns what to wait for */
+  #releaseDetached(e: DevresEntry, errors: unknown[]): PromiseLike<void> | undefined {
+    e.prev = e.next = undefined;
+    e.enter(undefined);
+    if (e.mark !== undefined) return undefined;
+    try {
+      this.owner.devresHooks?.released?.(this, e);
+      const done = e.release(e.data as never);
+      return isThenable(done) ? done : undefined;
+    } catch (error) {
+      errors.push(error);
+      return undefined;
     }
   }
 
@@ -263,7 +298,8 @@ export class Devres {
     else entry.prev.next = entry.next;
     if (entry.next === undefined) this.#tail = entry.prev;
     else entry.next.prev = entry.prev;
-    entry.prev = entry.next = entry.ledger = undefined;
+    entry.prev = entry.next = undefined;
+    entry.enter(undefined);
     if (entry.mark === undefined) this.#count--;
   }
 
@@ -286,7 +322,7 @@ export class Devres {
   }
 
   #append(entry: DevresEntry): void {
-    entry.ledger = this;
+    entry.enter(this);
     entry.prev = this.#tail;
     if (this.#tail === undefined) this.#head = entry;
     else this.#tail.next = entry;

@@ -6,24 +6,53 @@ import type { DevresGroup } from './group.js';
 /** Undoes one acquisition. */
 export type Release<T> = (value: T) => MaybePromise<void>;
 
+/** The release of an entry that is a mark of the group in its `data`. @internal */
+export const MARK: Release<never> = () => {};
+
+/** The sweep of an entry that was taken out to be released. */
+const TAKEN = -1;
+
 /** One line of a ledger: a resource, or a mark where a group begins or ends. */
 export class DevresEntry {
   prev: DevresEntry | undefined = undefined;
   next: DevresEntry | undefined = undefined;
-  /** The ledger while the entry is in it. */
-  ledger: Devres | undefined = undefined;
-  /** Whether it is out of the ledger and waits for its release. @internal */
-  leaving = false;
-  /** Where it was made; only with the test kit attached. */
-  stack: string | undefined = undefined;
+  #ledger: Devres | undefined = undefined;
+  /** The sweep of the ledger that will release it: when that has begun, it is out of the ledger. */
+  #sweep = 0;
 
   constructor(
     readonly label: string,
     readonly release: Release<never>,
     readonly data: unknown,
-    /** The group whose mark this is. @internal */
-    readonly mark: DevresGroup | undefined = undefined,
   ) {}
+
+  /** The ledger while the entry is in it. */
+  get ledger(): Devres | undefined {
+    const ledger = this.#ledger;
+    return ledger?.sweep === this.#sweep ? ledger : undefined;
+  }
+
+  /** Whether it is out of the ledger and waits for its release. @internal */
+  get leaving(): boolean {
+    return this.#ledger !== undefined && this.#ledger.sweep !== this.#sweep;
+  }
+
+  /** The group whose mark this is. @internal */
+  get mark(): DevresGroup | undefined {
+    return this.release === MARK ? (this.data as DevresGroup) : undefined;
+  }
+
+  /** It is in `ledger` now, or in none. @internal */
+  enter(ledger: Devres | undefined): void {
+    this.#ledger = ledger;
+    this.#sweep = ledger?.sweep ?? 0;
+  }
+
+  /** It was taken out of `ledger` to be released. @internal */
+  leave(ledger: Devres): void {
+    this.#ledger = ledger;
+    this.#sweep = TAKEN;
+  }
 }
 
 /** An acquisition that may end before its binding does. */

@@ -1,7 +1,7 @@
 import { Errno, joinErrors } from '../lib/errno.js';
 import { type Flow, isThenable, run } from '../lib/flow.js';
 import type { Devres } from './devres.js';
-import { DevresEntry } from './entry.js';
+import { DevresEntry, MARK } from './entry.js';
 
 const nothing = (): void => {};
 
@@ -24,8 +24,8 @@ export class DevresGroup implements AsyncDisposable, Disposable {
     readonly label: string,
   ) {
     this.#ledger = ledger;
-    this.open = new DevresEntry(label, nothing, undefined, this);
-    this.end = new DevresEntry(label, nothing, undefined, this);
+    this.open = new DevresEntry(label, MARK, this);
+    this.end = new DevresEntry(label, MARK, this);
   }
 
   /** Whether the group still exists: neither kept nor released. */
@@ -71,7 +71,7 @@ export class DevresGroup implements AsyncDisposable, Disposable {
       const group = e.mark;
       if (group === undefined) {
         ledger.unlink(e);
-        e.leaving = true;
+        e.leave(ledger);
         e.prev = last;
         last = e;
         count++;
@@ -84,7 +84,8 @@ export class DevresGroup implements AsyncDisposable, Disposable {
       }
     }
     const errors: unknown[] = [];
-    yield* ledger.releaseChain(last, errors);
+    const waiting = ledger.releaseChain(last, errors);
+    if (waiting !== undefined) yield* waiting;
     if (errors.length > 0) throw joinErrors(errors, `releases of group ${this.label} of ${ledger.owner.name}`);
     return count;
   }

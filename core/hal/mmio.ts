@@ -1,5 +1,5 @@
 import { Errno } from '../lib/errno.js';
-import { type Field, type Reg, getField, packFields, setField } from './reg.js';
+import { type Field, type Reg, fieldOf, getField, packFields, setField, setField64 } from './reg.js';
 import type { AccessBytes, Window } from './window.js';
 
 /** A window whose every use throws: what a handle holds once its binding is gone. */
@@ -111,10 +111,16 @@ export class Mmio {
    * @throws {Errno} ERANGE when a value does not fit; ENODEV after unbind
    */
   write<F extends string>(reg: Reg<F>, value: number | FieldValues<F>): void {
+    if (reg.bytes === 8 && typeof value !== 'number') {
+      pair[0] = pair[1] = 0;
+      this.#writePair(reg, value);
+      return;
+    }
     const word = typeof value === 'number' ? value : packFields(reg, value);
     switch (reg.bytes) {
       case 4:
-        return this.#window.write32(reg.offset, checkFit(reg, word));
+        if (word >>> 0 !== word) checkFit(reg, word);
+        return this.#window.write32(reg.offset, word);
       case 8:
         checkFit(reg, word);
         return this.#window.write64(reg.offset, word % 2 ** 32, Math.floor(word / 2 ** 32));
@@ -127,9 +133,20 @@ export class Mmio {
 
   /** Reads a register, replaces the named fields, writes it back. */
   modify<F extends string>(reg: Reg<F>, values: FieldValues<F>): void {
+    if (reg.bytes === 8) {
+      this.#window.read64(reg.offset, pair);
+      this.#writePair(reg, values);
+      return;
+    }
     let word = this.read(reg);
-    for (const key in values) word = setField(reg.fields[key], word, values[key] ?? 0);
+    for (const key in values) word = setField(fieldOf(reg, key), word, values[key] ?? 0);
     this.write(reg, word);
+  }
+
+  /** Writes the two words in `pair` with the named fields replaced: a number would hold 53 bits of them. */
+  #writePair<F extends string>(reg: Reg<F>, values: FieldValues<F>): void {
+    for (const key in values) setField64(fieldOf(reg, key), pair, values[key] ?? 0);
+    this.#window.write64(reg.offset, pair[0]!, pair[1]!);
   }
 
   read8(offset: number): number {
@@ -164,10 +181,13 @@ export class Mmio {
   }
 }
 
+/** The greatest number that a register of so many bytes is written with. */
+const GREATEST = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff, 8: Number.MAX_SAFE_INTEGER } as const;
+
 function checkFit(reg: Reg, value: number): number {
-  const limit = reg.bytes === 8 ? Number.MAX_SAFE_INTEGER : 2 ** (8 * reg.bytes) - 1;
-  if (!(value >= 0 && value <= limit && Number.isInteger(value))) {
-    throw new Errno('ERANGE', `${reg.name}: ${value} does not fit ${reg.bytes * 8} bits`);
+  if (!(value >= 0 && value <= GREATEST[reg.bytes] && Number.isInteger(value))) {
+    const remedy = reg.bytes === 8 ? ': a number has 53 of them, write by field what needs more' : '';
+    throw new Errno('ERANGE', `${reg.name}: ${value} does not fit ${reg.bytes * 8} bits${remedy}`);
   }
   return value;
 }

@@ -78,9 +78,25 @@ function declare<F extends string>(
         throw new Errno('EINVAL', `${name}.${key}: bits ${spec.msb}:${spec.lsb} overlap those of ${other.name}`);
       }
     }
+    checkMode(`${name}.${key}`, spec.mode);
+    checkReset(`${name}.${key}`, spec.reset, spec.msb - spec.lsb + 1);
     fields[key] = { name: key, ...spec };
   }
-  return { name, offset, bytes, fields, reset: options.reset ?? 0, mode: options.mode ?? (names.length > 0 ? 'rsvd' : 'rw') };
+  const { reset = 0, mode = names.length > 0 ? 'rsvd' : 'rw' } = options;
+  checkMode(name, mode);
+  checkReset(name, reset, bytes * 8);
+  return { name, offset, bytes, fields, reset, mode };
+}
+
+const MODES: readonly FieldMode[] = ['rw', 'ro', 'wo', 'w1c', 'w1s', 'rc', 'rsvd'];
+
+function checkMode(who: string, mode: FieldMode): void {
+  if (!MODES.includes(mode)) throw new Errno('EINVAL', `${who}: mode ${mode} is none of ${MODES.join(', ')}`);
+}
+
+function checkReset(who: string, reset: number, width: number): void {
+  if (Number.isInteger(reset) && reset >= 0 && reset < 2 ** width) return;
+  throw new Errno('ERANGE', `${who}: its reset value ${reset} does not fit ${width} bits`);
 }
 
 type Declare = <F extends string = never>(
@@ -102,9 +118,14 @@ export const reg64: Declare = (name, offset, fields, options = {}) => declare(8,
 /**
  * The same register at another place: `regAt(WQ_CFG, index, stride)`.
  * @param strideBytes distance between two of them
+ * @throws {Errno} ERANGE when there is no such place
  */
 export function regAt<F extends string>(reg: Reg<F>, index: number, strideBytes: number): Reg<F> {
-  return { ...reg, name: `${reg.name}[${index}]`, offset: reg.offset + index * strideBytes };
+  const offset = reg.offset + index * strideBytes;
+  if (!Number.isSafeInteger(offset) || index < 0) {
+    throw new Errno('ERANGE', `${reg.name}[${index}]: ${strideBytes} bytes apart: is at offset ${offset}`);
+  }
+  return { ...reg, name: `${reg.name}[${index}]`, offset };
 }
 
 /** The value of `f` in a register value below 2^53. Linux's `FIELD_GET`. */
@@ -130,8 +151,34 @@ export function setField(f: Field | FieldSpec, value: number, to: number): numbe
 /** Puts named field values together: `packFields(CTRL, { enable: 1 })`; fields not named are 0. */
 export function packFields<F extends string>(reg: Reg<F>, values: { readonly [K in F]?: number }): number {
   let word = 0;
-  for (const key in values) word = setField(reg.fields[key], word, values[key] ?? 0);
+  for (const key in values) word = setField(fieldOf(reg, key), word, values[key] ?? 0);
   return word;
+}
+
+/** @throws {Errno} EINVAL when the register has no field of this name. @internal */
+export function fieldOf<F extends string>(reg: Reg<F>, name: F): Field {
+  const f: Field | undefined = reg.fields[name];
+  if (f === undefined) throw new Errno('EINVAL', `${reg.name}: has no field ${name}, has ${Object.keys(reg.fields).join(', ')}`);
+  return f;
+}
+
+/** As {@link setField}, in the two words of a 64-bit register, low word first. @internal */
+export function setField64(f: Field, words: Uint32Array, to: number): void {
+  const { name, msb, lsb } = f;
+  if (msb < 32) {
+    words[0] = setField(f, words[0]!, to);
+    return;
+  }
+  if (lsb >= 32) {
+    words[1] = setField({ ...f, msb: msb - 32, lsb: lsb - 32 }, words[1]!, to);
+    return;
+  }
+  if (!(Number.isInteger(to) && to >= 0 && to < 2 ** (msb - lsb + 1))) {
+    throw new Errno('ERANGE', `${name}: ${to} does not fit bits ${msb}:${lsb}`);
+  }
+  const low = 2 ** (32 - lsb);
+  words[0] = setField({ ...f, msb: 31 }, words[0]!, to % low);
+  words[1] = setField({ ...f, msb: msb - 32, lsb: 0 }, words[1]!, Math.floor(to / low));
 }
 
 /** A register value taken apart by field. */

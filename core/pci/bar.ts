@@ -71,7 +71,8 @@ export function sizeBars(config: Mmio, count: number): (Bar | undefined)[] {
   for (let i = 0; i < count; i++) {
     const bar = sizeBar(config, i, i + 1 < count);
     bars[i] = bar;
-    if (bar?.is64 === true) bars[++i] = undefined;
+    // The next register is the upper half of this one, whether or not this one can be used.
+    if (isMem64(config, i)) bars[++i] = undefined;
   }
   config.write(PCI.COMMAND, command);
   return bars;
@@ -103,5 +104,7 @@ function probe(config: Mmio, index: number): number {
   config.write(reg, 0);
   return value;
 }
+
+const isMem64 = (config: Mmio, index: number): boolean => (config.read(PCI.barReg(index)) & (IO_SPACE | TYPE_MASK)) === TYPE_64;
 
 const lowestBit = (mask: number): number => (mask & -mask) >>> 0;

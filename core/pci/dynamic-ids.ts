@@ -14,7 +14,7 @@ const ANY_ID = 0xffff_ffff;
  * @see Linux 6.12 drivers/pci/pci-driver.c
  */
 export class DynamicIds {
-  readonly #added = new Map<PciDriver, PciId[]>();
+  readonly #added = new WeakMap<PciDriver, PciId[]>();
 
   /**
    * The line for this device: added ones first, then the driver's own. An override has been decided before.

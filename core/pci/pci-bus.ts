@@ -69,6 +69,9 @@ export class PciBus {
       probe: (dev, driver, id) => chain(dev.setPowerState(0), () => driver.probe(dev, id as never)),
       driverOverride: true,
       checkDriver: (driver) => {
+        if (!Array.isArray(driver.ids) || typeof driver.probe !== 'function') {
+          throw new Errno('EINVAL', `${driver.name}: a PCI driver has ids and a probe`);
+        }
         // Lines that were added live as long as the driver is registered.
         if (bus.findDriver(driver.name) === undefined) ids.forget(driver);
       },

@@ -58,8 +58,7 @@ export class FauxBus extends Bus<FauxDevice> {
           }
           return state;
         }),
-      remove: (dev, _driver, state) =>
-        chain(dev.attributesIfAny?.removeGroups(dev.groups), () => dev.ops.remove?.(dev, state)),
+      remove: (dev, _driver, state) => chain(dev.attributesIfAny?.removeGroups(dev.groups), () => dev.ops.remove?.(dev, state)),
     });
     this.#core = core;
     core.registerBus(this);
@@ -99,7 +98,7 @@ export class FauxBus extends Bus<FauxDevice> {
   /** Takes the bus, its driver and its root device out of the system. @throws {Errno} EBUSY while it has devices */
   close(): void {
     if (this.deviceList.size > 0) throw new Errno('EBUSY', `bus faux: has ${this.deviceList.size} devices: remove them first`);
-    void this.unregister(FAUX_DRIVER);
+    for (const driver of this.drivers) void this.unregister(driver);
     this.#core.unregisterBus(this);
     void this.#core.remove(this.root);
   }

@@ -1,3 +1,4 @@
+import { Device } from '../device/index.js';
 import { Errno } from '../lib/errno.js';
 import { findFrame } from '../lib/frame.js';
 import type { Plugin } from './plugin.js';
@@ -20,7 +21,7 @@ export class LoadQueue {
 
   /** @throws {Errno} EDEADLK from inside a driver's callback; what the operation throws */
   async run(plugin: Plugin, operation: () => Promise<void>): Promise<void> {
-    const inside = findFrame(() => true);
+    const inside = findFrame((f) => f.owner instanceof Device);
     if (inside !== undefined) {
       throw new Errno(
         'EDEADLK',

@@ -1,4 +1,4 @@
-import 'reflect-metadata';
+import 'reflect-metadata/lite';
 import type { LazyServiceIdentifier, ServiceIdentifier } from 'inversify';
 import type { ServiceClass, ServiceId } from './plugin.js';
 

@@ -6,14 +6,14 @@ import { VERSION, inRange } from './version.js';
  * The order to load plugins in: what is required first, else as given.
  *
  * A requirement given as a plugin is loaded along when nothing of its name is there.
- * @param loaded what is there already, by name
+ * @param loaded what is there already, by name: a Map, or what looks into one
  * @throws {Errno} EEXIST for a name twice; ENOENT for a requirement that is missing; EINVAL for a version that does not fit;
  *   ELOOP for plugins that require each other
  */
-export function orderOf(plugins: readonly Plugin[], loaded: ReadonlyMap<string, Plugin>): Plugin[] {
+export function orderOf(plugins: readonly Plugin[], loaded: { get(name: string): Plugin | undefined }): Plugin[] {
   const wanted = new Map<string, Plugin>();
   for (const plugin of plugins) {
-    if (loaded.has(plugin.name) || wanted.has(plugin.name)) {
+    if (loaded.get(plugin.name) !== undefined || wanted.has(plugin.name)) {
       throw new Errno('EEXIST', `plugin ${plugin.name}: is loaded already`);
     }
     wanted.set(plugin.name, plugin);
@@ -37,7 +37,7 @@ export function orderOf(plugins: readonly Plugin[], loaded: ReadonlyMap<string, 
         const text = `is version ${found.version}, and ${range} is required: load another version`;
         throw new Errno('EINVAL', `plugin ${trail} -> ${name}: ${text}`);
       }
-      if (!loaded.has(name)) {
+      if (loaded.get(name) === undefined) {
         wanted.set(name, found);
         visit(found);
       }

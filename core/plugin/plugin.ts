@@ -85,6 +85,7 @@ export class Plugin {
     bindings: (context: PluginContext) => void,
     options: PluginOptions = {},
   ) {
+    if (typeof bindings !== 'function') throw new Errno('EINVAL', `plugin '${name}': its bindings are no function`);
     if (!NAME.test(name)) throw new Errno('EINVAL', `plugin '${name}': a name is lower-case letters, digits and hyphens`);
     this.bindings = bindings;
     this.version = options.version ?? '0.0.0';
@@ -106,6 +107,18 @@ export class Plugin {
   }
 }
 
+/**
+ * Plugins come from modules, which may export something else, or nothing yet.
+ * @throws {Errno} EINVAL for what is no plugin
+ * @internal
+ */
+export function checkPlugin(value: unknown, who: string): void {
+  // Not `instanceof`: it may be of another copy of the package.
+  if (typeof (value as Partial<Plugin> | null | undefined)?.bindings === 'function') return;
+  const what = typeof value === 'object' && value !== null ? 'an object' : String(value);
+  throw new Errno('EINVAL', `${who} ${what}, which is no plugin: is it a module's default export, or an import cycle?`);
+}
+
 /** The container's own `bind`. @internal */
 export type BindRaw = ConstructorParameters<typeof ContainerModule>[0] extends (options: infer O) => unknown
   ? O extends { bind: infer B }
@@ -114,7 +127,10 @@ export type BindRaw = ConstructorParameters<typeof ContainerModule>[0] extends (
   : never;
 
 function parseRequirement(wanted: string | Plugin, who: string): Requirement {
-  if (typeof wanted !== 'string') return { name: wanted.name, range: undefined, plugin: wanted };
+  if (typeof wanted !== 'string') {
+    checkPlugin(wanted, `plugin ${who}: requires`);
+    return { name: wanted.name, range: undefined, plugin: wanted };
+  }
   const at = wanted.indexOf('@');
   const name = at < 0 ? wanted : wanted.slice(0, at);
   if (!NAME.test(name) || at === wanted.length - 1) {

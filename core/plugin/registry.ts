@@ -28,8 +28,9 @@ export function nameOfService(id: ServiceId<unknown>): string {
 export class Registry {
   readonly container = new Container({ defaultScope: 'Singleton' });
   readonly #loaded = new Map<Plugin, { readonly module: ContainerModule; readonly bindings: readonly Binding[] }>();
-  readonly #bindings = new Map<ServiceId<unknown>, Binding[]>();
-  readonly #known = new Set<Plugin>();
+  readonly #bindings = new Map<ServiceId<unknown>, Set<Binding>>();
+  /** By name: what may supply a service, were it loaded. */
+  readonly #known = new Map<string, Plugin>();
 
   /**
    * Binds what a plugin binds; all of it or nothing.
@@ -39,7 +40,7 @@ export class Registry {
   add(plugin: Plugin): void {
     const made: Binding[] = [];
     const module = plugin.module((bind) => contextOf(plugin, bind, made));
-    this.#known.add(plugin);
+    this.#known.set(plugin.name, plugin);
     try {
       this.container.load(module);
     } catch (error) {
@@ -49,22 +50,22 @@ export class Registry {
     this.#loaded.set(plugin, { module, bindings: made });
     for (const binding of made) {
       const all = this.#bindings.get(binding.id);
-      if (all === undefined) this.#bindings.set(binding.id, [binding]);
-      else all.push(binding);
+      if (all === undefined) this.#bindings.set(binding.id, new Set([binding]));
+      else all.add(binding);
     }
   }
 
   /** Forgets what a plugin bound. Instances others hold stay alive. */
   remove(plugin: Plugin): void {
-    const module = this.#loaded.get(plugin)?.module;
-    if (module === undefined) return;
+    const loaded = this.#loaded.get(plugin);
+    if (loaded === undefined) return;
     this.#loaded.delete(plugin);
-    for (const [id, all] of this.#bindings) {
-      const rest = all.filter((b) => b.plugin !== plugin);
-      if (rest.length === 0) this.#bindings.delete(id);
-      else this.#bindings.set(id, rest);
+    for (const binding of loaded.bindings) {
+      const all = this.#bindings.get(binding.id);
+      all?.delete(binding);
+      if (all?.size === 0) this.#bindings.delete(binding.id);
     }
-    this.container.unload(module);
+    this.container.unload(loaded.module);
   }
 
   /** What a plugin has bound, in that order. */
@@ -74,7 +75,7 @@ export class Registry {
 
   /** What is bound to a service. */
   bindingsTo(id: ServiceId<unknown>): readonly Binding[] {
-    return this.#bindings.get(id) ?? [];
+    return [...(this.#bindings.get(id) ?? [])];
   }
 
   /**
@@ -93,7 +94,7 @@ export class Registry {
       if (path.includes(binding)) throw new Errno('ELOOP', `plugin ${plugin.name}: ${trail}: classes that need each other`);
       path.push(binding);
       for (const need of binding.needs) {
-        const found = this.#bindings.get(need.id) ?? [];
+        const found = this.bindingsTo(need.id);
         if (need.several) found.forEach(visit);
         else if (found.length === 1) visit(found[0]!);
         else if (found.length > 1 || !need.optional) throw this.#needError(plugin, trail, need.id, found);
@@ -119,7 +120,7 @@ export class Registry {
       const who = found.map((b) => b.plugin.name).join(' and ');
       return new Errno('EEXIST', `plugin ${plugin.name}: ${trail} -> ${name}: is bound by ${who}: unload all but one`);
     }
-    const suppliers = [...this.#known].filter((p) => p !== plugin && p.provides.includes(id)).map((p) => p.name);
+    const suppliers = [...this.#known.values()].filter((p) => p !== plugin && p.provides.includes(id)).map((p) => p.name);
     const remedy =
       suppliers.length > 0
         ? `load plugin ${suppliers.join(' or ')} first`
@@ -130,7 +131,8 @@ export class Registry {
   /** Remembers plugins as possible suppliers, without loading them. */
   know(plugins: Iterable<Plugin>): void {
     for (const plugin of plugins) {
-      this.#known.add(plugin);
+      if (this.#known.get(plugin.name) === plugin) continue;
+      this.#known.set(plugin.name, plugin);
       this.know(plugin.requirements.flatMap((r) => (r.plugin === undefined ? [] : [r.plugin])));
     }
   }

@@ -12,7 +12,7 @@ import { Joins } from './joins.js';
 import { LoadQueue } from './load-queue.js';
 import { LoadedPlugin, PluginTree } from './plugin-tree.js';
 import { orderOf } from './order.js';
-import type { Plugin } from './plugin.js';
+import { type Plugin, checkPlugin } from './plugin.js';
 import { Registry } from './registry.js';
 
 /**
@@ -33,6 +33,8 @@ export class System implements AsyncDisposable {
   readonly #joins: Joins;
   /** In the order of loading, which is the reverse of the order of unloading. */
   readonly #loaded = new Map<string, LoadedPlugin>();
+  /** Who requires a plugin, in the order of loading. */
+  readonly #users = new Map<Plugin, Set<Plugin>>();
   readonly #queue = new LoadQueue();
   #end: Promise<void> | undefined = undefined;
 
@@ -47,6 +49,7 @@ export class System implements AsyncDisposable {
    * @throws {Errno} ENOENT without a host, or as `load`; nothing is left running then
    */
   static async start(...plugins: Plugin[]): Promise<System> {
+    for (const plugin of plugins) checkPlugin(plugin, 'system: start of');
     const registry = new Registry();
     registry.know(plugins);
     const order = orderOf(plugins, new Map());
@@ -93,7 +96,8 @@ export class System implements AsyncDisposable {
    *   does not fit; ELOOP for a cycle; what its bindings threw; EDEADLK from inside a probe; ESHUTDOWN after the end
    * @see Linux 6.12 kernel/module/main.c load_module, do_init_module
    */
-  load(plugin: Plugin): Promise<void> {
+  async load(plugin: Plugin): Promise<void> {
+    checkPlugin(plugin, 'system: load of');
     const running = this.#queue.find(plugin.name);
     if (running?.plugin === plugin && !this.#loaded.has(plugin.name)) return running.done;
     return this.#enqueue(plugin, () => this.#load(plugin));
@@ -201,7 +205,7 @@ export class System implements AsyncDisposable {
       throw new Errno('ENOENT', `plugin ${name}: is not loaded (there: ${there})`);
     }
     await this.#enqueue(plugin, async () => {
-      const users = [...this.#loaded.values()].filter((other) => other.requires.has(plugin)).map((other) => other.plugin.name);
+      const users = [...(this.#users.get(plugin) ?? [])].map((user) => user.name);
       if (name === CORE) users.push('the system');
       if (users.length > 0) throw new Errno('EAGAIN', `plugin ${name}: is required by ${users.join(', ')}: unload that first`);
       await run(plugin);
@@ -209,8 +213,7 @@ export class System implements AsyncDisposable {
   }
 
   async #load(plugin: Plugin): Promise<void> {
-    const there = new Map([...this.#loaded].map(([name, loaded]) => [name, loaded.plugin]));
-    const order = orderOf([plugin], there);
+    const order = orderOf([plugin], { get: (name) => this.#loaded.get(name)?.plugin });
     this.#registry.know(order);
     const added: Plugin[] = [];
     try {
@@ -260,7 +263,7 @@ export class System implements AsyncDisposable {
       await this.#joins.join(loaded);
       await this.core.settle();
     } catch (error) {
-      this.#loaded.delete(plugin.name);
+      this.#forget(loaded);
       throw error;
     }
   }
@@ -274,7 +277,21 @@ export class System implements AsyncDisposable {
     const bindings = this.#registry.bindingsOf(plugin);
     const loaded = new LoadedPlugin(plugin, requires, bindings, this.core.clock.now());
     this.#loaded.set(plugin.name, loaded);
+    for (const required of requires) {
+      const users = this.#users.get(required);
+      if (users === undefined) this.#users.set(required, new Set([plugin]));
+      else users.add(plugin);
+    }
     return loaded;
+  }
+
+  #forget({ plugin, requires }: LoadedPlugin): void {
+    this.#loaded.delete(plugin.name);
+    for (const required of requires) {
+      const users = this.#users.get(required);
+      users?.delete(plugin);
+      if (users?.size === 0) this.#users.delete(required);
+    }
   }
 
   async #withdraw(plugin: Plugin): Promise<void> {
@@ -282,7 +299,7 @@ export class System implements AsyncDisposable {
     if (loaded === undefined) return;
     const errors: unknown[] = [];
     await this.#joins.leave(loaded, errors);
-    this.#loaded.delete(plugin.name);
+    this.#forget(loaded);
     this.#registry.remove(plugin);
     if (errors.length > 0) throw joinErrors(errors, `drivers of plugin ${plugin.name}`);
   }

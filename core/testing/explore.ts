@@ -1,6 +1,6 @@
 import type { Device } from '../device/index.js';
 import type { Kernel } from '../kernel.js';
-import { Errno, describeError } from '../lib/index.js';
+import { Errno, checkRange, describeError } from '../lib/index.js';
 import { defaultSeed } from './seed.js';
 import { type HarnessOptions, Session } from './session.js';
 
@@ -23,6 +23,9 @@ export interface ExploreResult {
   /** How often each step ran. */
   readonly steps: Readonly<Record<string, number>>;
 }
+
+/** More would not fit a report. */
+const MOST_STEPS = 100_000;
 
 type Step = (run: Run) => void;
 
@@ -66,7 +69,7 @@ const CORE_STEPS: Readonly<Record<string, Step>> = {
   },
   remove: (run) => {
     const { device } = run.session;
-    if (device.registered && !device.dead) run.start(() => run.session.core.remove(device));
+    if (device.registered && !device.isLeaving) run.start(() => run.session.core.remove(device));
   },
 };
 
@@ -82,17 +85,21 @@ export async function explore(options: HarnessOptions, more: ExploreOptions = {}
     throw new Errno('ENOENT', 'explore: fast-check is not installed: npm install --save-dev fast-check', { cause });
   });
   const seed = more.seed ?? defaultSeed();
+  const { operations = {}, runs = 100, steps = 200 } = more;
+  checkRange('explore', 'runs', runs, 1, Number.MAX_SAFE_INTEGER);
+  checkRange('explore', 'steps', steps, 0, MOST_STEPS);
+  const taken = Object.keys(operations).find((name) => Object.hasOwn(CORE_STEPS, name) || name === 'turn' || name === 'event');
+  if (taken !== undefined) throw new Errno('EEXIST', `explore: operation ${taken}: is a step of its own: give it another name`);
   const counts: Record<string, number> = {};
-  const names = [...Object.keys(CORE_STEPS), ...Object.keys(more.operations ?? {}), 'turn', 'event'];
+  const names = [...Object.keys(CORE_STEPS), ...Object.keys(operations), 'turn', 'event'];
   // Turns and events are what lets the rest overlap: they come as often as all others together.
   const step = fc.oneof(
     { weight: 1, arbitrary: fc.constantFrom(...names) },
     { weight: 1, arbitrary: fc.constantFrom('turn', 'event', 'bind') },
   );
-  const property = fc.asyncProperty(fc.array(step, { maxLength: more.steps ?? 200 }), async (schedule) => {
+  const property = fc.asyncProperty(fc.array(step, { maxLength: steps }), async (schedule) => {
     await play(options, more, schedule, counts);
   });
-  const runs = more.runs ?? 100;
   const details = await fc.check(property, { seed, numRuns: runs, endOnFailure: false });
   if (details.failed) {
     const schedule = details.counterexample?.[0] ?? [];
@@ -119,7 +126,7 @@ async function play(
       counts[name] = (counts[name] ?? 0) + 1;
       if (name === 'turn') await Promise.resolve();
       else if (name === 'event') await new Promise<void>((resolve) => setImmediate(resolve));
-      else if (name in CORE_STEPS) CORE_STEPS[name]!(run);
+      else if (Object.hasOwn(CORE_STEPS, name)) CORE_STEPS[name]!(run);
       else run.start(() => more.operations![name]!({ kernel: session.kernel, device: session.device }));
     }
     while (run.pending.size > 0) await session.within(Promise.all(run.pending), 'the schedule');

@@ -1,11 +1,11 @@
 import { Signal, type Subscription } from '../lib/signal.js';
-import { Errno, isPowerOfTwo } from '../lib/index.js';
+import { Errno, checkRange, isPowerOfTwo } from '../lib/index.js';
 import { type PciAperture, type PciHotplugEvent, type PciRoot, RegisterFile, type Window, devfn } from '../hal/index.js';
 import { BufferWindow } from './buffer-window.js';
 
 /** One base address register of a fake function, and what answers behind it. */
 export interface FakeBar {
-  /** Power of two; at least 16. */
+  /** Power of two; 16 to 2^31. */
   readonly sizeBytes: number;
   /** Default `mem32`. */
   readonly kind?: 'mem32' | 'mem64' | 'io';
@@ -28,6 +28,11 @@ export interface FakePciOptions {
 }
 
 const ABSENT = new BufferWindow(0);
+/** Base address registers of a header. */
+const BARS = 6;
+const MOST_BYTES = 2 ** 31;
+/** Devices of a bus beside the host bridge. */
+const SLOTS = 31;
 
 /** A PCI function made of a configuration space and windows: the smallest thing a PCI driver can be bound to. */
 export class FakePciFunction {
@@ -40,6 +45,9 @@ export class FakePciFunction {
   constructor(readonly options: FakePciOptions) {
     this.#bars = options.bars ?? [];
     const { config } = this;
+    // All ones, or zero, is what is read where nothing is.
+    checkRange('fake function', 'vendorId', options.vendorId, 1, 0xfffe);
+    checkRange('fake function', 'deviceId', options.deviceId, 0, 0xffff);
     config.write16(0x00, options.vendorId);
     config.write16(0x02, options.deviceId);
     config.write32(0x08, (((options.classCode ?? 0xff0000) << 8) | (options.revision ?? 0)) >>> 0);
@@ -49,11 +57,13 @@ export class FakePciFunction {
     this.#writable[0x3c] = 0xff;
     let index = 0;
     for (const bar of this.#bars) {
-      if (!isPowerOfTwo(bar.sizeBytes) || bar.sizeBytes < 16) {
-        throw new Errno('EINVAL', `fake BAR ${index}: ${bar.sizeBytes} bytes are not a power of two of at least 16`);
+      if (!isPowerOfTwo(bar.sizeBytes) || bar.sizeBytes < 16 || bar.sizeBytes > MOST_BYTES) {
+        throw new Errno('EINVAL', `fake BAR ${index}: ${bar.sizeBytes} bytes are not a power of two of 16 to ${MOST_BYTES}`);
       }
       const at = 0x10 + 4 * index;
       const kind = bar.kind ?? 'mem32';
+      if (index + (kind === 'mem64' ? 2 : 1) > BARS)
+        throw new Errno('ENOSPC', `fake BAR ${index}: a header has ${BARS} registers`);
       config.write32(at, kind === 'io' ? 1 : kind === 'mem64' ? 4 : 0);
       const mask = (-bar.sizeBytes >>> 0) & ~(kind === 'io' ? 3 : 15);
       new DataView(this.#writable.buffer).setUint32(at, mask >>> 0, true);
@@ -152,6 +162,7 @@ export class FakePciRoot implements PciRoot {
   readonly #hotplug = new Signal<[PciHotplugEvent]>();
 
   constructor(functions: readonly FakePciFunction[]) {
+    if (functions.length > SLOTS) throw new Errno('ENOSPC', `fake: ${functions.length} functions on a bus of ${SLOTS}`);
     for (const [index, fn] of functions.entries()) this.#slots.set(devfn(index + 1, 0), fn);
   }
 

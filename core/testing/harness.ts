@@ -1,7 +1,7 @@
 import type { Device, DeviceCore, Violation } from '../device/index.js';
 import type { Clock } from '../hal/index.js';
 import type { Kernel } from '../kernel.js';
-import { Errno } from '../lib/index.js';
+import { Errno, describeError } from '../lib/index.js';
 import { type ExploreOptions, type ExploreResult, explore } from './explore.js';
 import { failEach } from './fail-each.js';
 import { type Holding, leakError } from './ledger-watch.js';
@@ -38,7 +38,10 @@ export class DriverHarness implements AsyncDisposable {
   async bind<S = unknown>(): Promise<S> {
     await this.start();
     const session = this.#started();
-    if (!(await session.bind())) throw session.device.probeError;
+    if (!(await session.bind())) {
+      const error: unknown = session.device.probeError ?? notBound(session);
+      throw error;
+    }
     return session.device.state as S;
   }
 
@@ -128,7 +131,8 @@ export class DriverHarness implements AsyncDisposable {
     const other = found.filter((v) => v.rule !== rule);
     if (other.length > 0) throw violationError(`where ${rule} was expected`, other);
     if (found.length === 0) {
-      throw new Errno('ENOENT', `rule ${rule} was not broken`, thrown === undefined ? {} : { cause: thrown });
+      const threw = thrown === undefined ? '' : `, and the body threw ${describeError(thrown)}`;
+      throw new Errno('ENOENT', `rule ${rule} was not broken${threw}`, thrown === undefined ? {} : { cause: thrown });
     }
     return thrown;
   }
@@ -143,16 +147,10 @@ export class DriverHarness implements AsyncDisposable {
     const session = this.#session;
     this.#session = undefined;
     if (session === undefined) return;
-    let leak: Errno | undefined;
-    try {
-      await session.close();
-    } catch (error) {
-      if (!Errno.is(error, 'EBUSY')) throw error;
-      leak = error;
-    }
-    if (session.holdings().length !== this.#expectedLeaks) {
-      if (leak !== undefined && this.#expectedLeaks === 0) throw leak;
-      throw leakError(`at the end of the test, where ${this.#expectedLeaks} were expected`, session.holdings());
+    const held = await session.close();
+    const expected = this.#expectedLeaks;
+    if (held.length !== expected) {
+      throw leakError(`at the end of the test${expected === 0 ? '' : `, where ${expected} were expected`}`, held);
     }
     if (session.watch.violations.length > 0) throw violationError('during the test', session.watch.violations);
   }
@@ -161,4 +159,10 @@ export class DriverHarness implements AsyncDisposable {
     if (this.#session === undefined) throw new Errno('EINVAL', 'harness: nothing is bound: await harness.bind() first');
     return this.#session;
   }
+}
+
+/** Why a device was not bound though no probe failed. */
+function notBound({ device, driver }: Session): Errno {
+  const why = device.registered ? 'does not match it any more' : 'was not asked: the device is gone';
+  return new Errno('ENODEV', `${device.name}: driver ${driver.name} ${why}`);
 }

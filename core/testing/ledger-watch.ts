@@ -18,7 +18,7 @@ export interface Holding {
 /** Listens to every ledger of a core: what is held, since when, by whose call; and makes acquisitions fail. @internal */
 export class LedgerWatch implements DevresHooks {
   readonly #core: DeviceCore;
-  readonly #live = new Map<DevresEntry, { owner: string; sinceUs: number }>();
+  readonly #live = new Map<DevresEntry, { owner: string; sinceUs: number; stack: string }>();
   readonly violations: Violation[] = [];
   /** Called before each acquisition; throwing makes it fail. */
   onAcquire: ((owner: string, label: string) => void) | undefined = undefined;
@@ -38,8 +38,7 @@ export class LedgerWatch implements DevresHooks {
 
   added(ledger: Devres, entry: DevresEntry): void {
     const owner = ledger.owner.name;
-    entry.stack = callerStack();
-    this.#live.set(entry, { owner, sinceUs: this.#core.clock.now() });
+    this.#live.set(entry, { owner, sinceUs: this.#core.clock.now(), stack: callerStack() });
     this.#core.tracer?.({ kind: 'acquire', who: owner, detail: entry.label });
   }
 
@@ -51,12 +50,12 @@ export class LedgerWatch implements DevresHooks {
   /** What ledgers hold; an entry that was forgotten or that nobody holds any more is dropped on the way. */
   holdings(): Holding[] {
     const all: Holding[] = [];
-    for (const [entry, { owner, sinceUs }] of this.#live) {
+    for (const [entry, { owner, sinceUs, stack }] of this.#live) {
       if (entry.ledger === undefined) {
         this.#live.delete(entry);
         continue;
       }
-      all.push({ owner, what: entry.label, ageUs: this.#core.clock.now() - sinceUs, stack: entry.stack ?? '' });
+      all.push({ owner, what: entry.label, ageUs: this.#core.clock.now() - sinceUs, stack });
     }
     return all;
   }

@@ -84,11 +84,18 @@ async function removeAt(options: HarnessOptions, more: RemoveAnywhereOptions, n:
   const at = (): string => `after the device vanished at point ${n} (${hit})`;
   try {
     await step(session.bind());
+    if (hit === undefined && errors.length === 0 && !session.device.bound) errors.push(session.device.probeError);
     if (session.device.bound && more.use !== undefined) {
-      await step(Promise.resolve(more.use({ kernel: session.kernel, device: session.device })));
+      const { use } = more;
+      await step((async () => use({ kernel: session.kernel, device: session.device }))());
     }
     if (session.device.registered && !session.device.dead) await step(session.unbind());
     if (hit === undefined) {
+      if (errors.length > 0) {
+        throw new Errno('EIO', `${session.driver.name}: fails without any removal: ${describeError(errors[0])}`, {
+          cause: errors[0],
+        });
+      }
       session.checkAfterUse(`after a run of driver ${session.driver.name} without any removal`);
       return undefined;
     }

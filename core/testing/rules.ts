@@ -167,6 +167,12 @@ export const RULES: readonly Rule[] = [
     bad: 'async probe() { await new Promise(() => {}); }',
     good: 'async probe() { await clock.poll(ready, { timeoutUs: 1000 }); }',
   },
+  {
+    id: 'match-waits',
+    text: 'A bus asks its match in the middle of other work, and must know at once. A promise would count as a match with everything.',
+    bad: 'match: async (dev, driver) => (await identify(dev)) === driver.name,',
+    good: "match: (dev, driver) => { if (dev.ident === undefined) throw defer('not identified'); return dev.ident === driver.name; },",
+  },
 ];
 
 /** The rule of this name. */

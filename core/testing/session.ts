@@ -1,7 +1,7 @@
 import type { Host } from '../hal/index.js';
 import { Bus, Device, type DeviceCore, type Driver, type Violation } from '../device/index.js';
 import { Kernel } from '../kernel.js';
-import { Errno, type MaybePromise, describeError } from '../lib/index.js';
+import { Errno, type MaybePromise, collect, describeError, joinErrors } from '../lib/index.js';
 import { FakeHost } from './fake-host.js';
 import type { FakePciFunction } from './fake-pci.js';
 import { type Holding, LedgerWatch, leakError } from './ledger-watch.js';
@@ -60,8 +60,9 @@ export class Session {
       await options.setup?.(session.kernel);
       await session.#register();
     } catch (error) {
-      await session.kernel.stop();
-      throw error;
+      const errors: unknown[] = [error];
+      await collect(errors, () => session.kernel.stop());
+      throw joinErrors(errors, 'ending the system that was not tested');
     }
     return session;
   }
@@ -118,7 +119,7 @@ export class Session {
 
   /** Tells the core that the device is gone. */
   async remove(): Promise<void> {
-    if (this.device.registered && !this.device.dead) await this.within(this.core.remove(this.device), 'removal');
+    if (this.device.registered && !this.device.isLeaving) await this.within(this.core.remove(this.device), 'removal');
   }
 
   /**
@@ -189,16 +190,24 @@ export class Session {
     this.check(when);
   }
 
-  /** Ends the system. What it reports is thrown. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Ends the system. @returns what was held that nothing should hold. @throws what failed on the way, after all was tried */
+  async close(): Promise<readonly Holding[]> {
+    if (this.#closed) return [];
     this.#closed = true;
     this.tap.tap.onAccess = undefined;
     this.watch.onAcquire = undefined;
-    if (this.#registered) await this.within(this.core.unregisterDriver(this.bus, this.driver), 'unbind');
+    const errors: unknown[] = [];
+    if (this.#registered) {
+      await collect(errors, () => this.within(this.core.unregisterDriver(this.bus, this.driver), 'unbind'));
+    }
+    // The end of the kernel takes with it what was forgotten.
     const held = this.holdings();
-    await this.kernel.stop();
-    if (held.length > 0) throw leakError('at the end of the test', held);
+    const left: unknown[] = [];
+    await collect(left, () => this.kernel.stop());
+    // What it says of leftovers is better said by the report of leaks.
+    errors.push(...left.filter((error) => held.length === 0 || !Errno.is(error, 'EBUSY')));
+    if (errors.length > 0) throw joinErrors(errors, 'ending the test');
+    return held;
   }
 
   /** Ends the system and swallows what it reports: for runs that have failed already. */

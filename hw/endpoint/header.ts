@@ -1,5 +1,5 @@
 import { PCI, packFields } from '../../core/hal/index.js';
-import { Errno, hex, isPowerOfTwo } from '../../core/lib/index.js';
+import { Errno, checkRange, hex, isPowerOfTwo } from '../../core/lib/index.js';
 import { Capability, type CapabilityBlock } from './capability.js';
 import { ConfigSpace } from './config-space.js';
 import type { ExtendedCapability } from './extended.js';
@@ -53,6 +53,10 @@ export function layOut(config: EndpointConfig, bars: 6 | 2): { space: ConfigSpac
     throw new Errno('EINVAL', `${idOf(config)}: extended capabilities without a PCI Express capability`);
   }
   const space = new ConfigSpace(isExpress ? PCI.EXTENDED_CONFIG_BYTES : PCI.CONFIG_BYTES);
+  // All ones, or zero, is what is read where nothing is.
+  checkRange(idOf(config), 'its vendor', config.vendor, 1, 0xfffe);
+  checkRange(idOf(config), 'its device', config.device, 0, 0xffff);
+  checkRange(idOf(config), 'its class code', config.classCode, 0, 0xff_ffff);
   space.define(PCI.VENDOR_ID, config.vendor);
   space.define(PCI.DEVICE_ID, config.device);
   space.define(PCI.COMMAND);
@@ -70,6 +74,7 @@ function layOutBars(config: EndpointConfig, space: ConfigSpace, bars: number): v
   for (const [key, bar] of Object.entries(config.bars ?? {})) {
     const index = Number(key);
     const who = `${idOf(config)}: BAR ${key}`;
+    if (!Object.hasOwn(LIMITS, bar.kind)) throw new Errno('EINVAL', `${who}: is of kind ${bar.kind}, must be mem32, mem64 or io`);
     const [min, max] = LIMITS[bar.kind];
     if (!isPowerOfTwo(bar.sizeBytes) || bar.sizeBytes < min || bar.sizeBytes > max) {
       throw new Errno('EINVAL', `${who}: ${bar.sizeBytes} bytes, must be a power of two of ${min} to ${max}`);

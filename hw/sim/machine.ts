@@ -83,6 +83,7 @@ export class Machine implements Host {
   readonly #fabric: Fabric;
   readonly #messages = new Signal<[string, number, number]>();
   readonly #lines = new Signal<[string, boolean]>();
+  #isRunning = false;
 
   /** @throws {Errno} EINVAL, EBUSY or ERANGE for what cannot be built; names the slot */
   constructor(options: MachineOptions = {}) {
@@ -126,10 +127,13 @@ export class Machine implements Host {
 
   /** From now on, what happens in the machine is logged there. */
   start(log: Log): void {
+    if (this.#isRunning) throw new Errno('EBUSY', 'sim: serves another system: make a machine for each');
+    this.#isRunning = true;
     this.#journal.log = log;
   }
 
   stop(): void {
+    this.#isRunning = false;
     this.drain();
   }
 

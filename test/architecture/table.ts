@@ -102,7 +102,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'bench',
     may: ['core', 'hw', 'drivers', 'plugins', 'samples'],
-    packages: ['mitata', 'inversify'],
+    packages: ['inversify'],
     builtins: 'any',
     why: 'it measures any of them',
   },

@@ -83,7 +83,7 @@ describe('attributes', () => {
     const clash = [{ attributes: [VALUE, { name: 'other' }] }, { name: 'g', attributes: [VALUE] }];
     expect(errno(() => set.addGroups(clash))).toBe('-EEXIST');
     expect(set.paths()).toEqual(['g/value']);
-    set.removeGroups(clash);
+    void set.removeGroups(clash);
     expect(set.paths()).toEqual([]);
   });
 
@@ -91,7 +91,7 @@ describe('attributes', () => {
     const set = make();
     set.add(VALUE);
     const open = set.open('value');
-    set.clear();
+    void set.clear();
     set.add(VALUE);
     expect([errno(() => open.read()), errno(() => open.write('x'))]).toEqual(['-ENODEV', '-ENODEV']);
     expect(set.read('value')).toBe('a\n');

@@ -192,14 +192,15 @@ export class Scene {
     assert.deepEqual([...this.inside], []);
     const here = [...this.made].filter((d) => d.registered);
     assert.deepEqual(new Set(nb.devices), new Set(here));
-    assert.equal([...nb.byName.values()].length, here.length);
+    assert.equal(nb.byName.size, here.length);
+    for (const d of here) assert.equal(nb.find(d.name), d);
     assert.equal(core.order.size, here.length);
     const bound = nb.drivers.flatMap((d) => nb.devicesOf(d));
     assert.deepEqual(new Set(bound), new Set(here.filter((d) => d.bound)));
     for (const d of this.made) {
       assert.deepEqual([d.name, d.busy, d.lockQueue, d.asyncSlot], [d.name, false, undefined, undefined]);
       assert.equal(d.driver !== undefined, d.bound);
-      if (!d.bound) assert.deepEqual([d.devres.size, d.owned ?? []], [0, []]);
+      if (!d.bound) assert.deepEqual([d.devres.size, d.owned?.size ?? 0], [0, 0]);
     }
     for (const rec of nb.records.values()) assert.deepEqual([rec.listed, rec.scanners, rec.jobs], [true, 0, 0]);
     for (const { device } of core.deferred.report()) assert.deepEqual([device.registered, device.bound], [true, false]);
