@@ -54,10 +54,11 @@ export function qemus(): readonly Qemu[] {
 /**
  * Describes `what` once for each QEMU. One that is not available is skipped by name with the reason, or fails when
  * `BACKPLANE_REQUIRE` (a comma-separated list) names it.
+ * @param time only those with time of this kind: the others are not what this is about, and are not skipped tests
  */
-export function describeQemus(what: string, body: (qemu: Qemu) => void): void {
+export function describeQemus(what: string, body: (qemu: Qemu) => void, time?: Qemu['time']): void {
   const required = (process.env['BACKPLANE_REQUIRE'] ?? '').split(',');
-  for (const qemu of qemus()) {
+  for (const qemu of qemus().filter((one) => time === undefined || one.time === time)) {
     const { name, available, reason } = qemu;
     describe.skipIf(!available && !required.includes(name))(`${what} on ${name}${available ? '' : `: ${reason}`}`, () => {
       beforeAll(() => {

@@ -70,7 +70,7 @@ describe('groups of managed resources', () => {
   });
 
   for (const first of ['g1', 'g2'] as const) {
-    test(`RES-${first === 'g1' ? 10 : 11}: of two overlapping groups, ${first} released first leaves the other its rest`, () => {
+    test(`${first === 'g1' ? 'RES-10' : 'RES-11'}: of two overlapping groups, ${first} released first leaves the other its rest`, () => {
       const fx = new Ledger();
       const { devres } = fx.r1;
       const g1 = devres.group('g1');

@@ -225,58 +225,68 @@ describeQemus('QtestHost', (qemu) => {
     await host.clock.sleep(1);
     expect(host.clock.now()).toBeGreaterThan(0);
   });
-
-  test.runIf(qemu.time === 'real')('accel=qtest is refused by name where it is missing', async () => {
-    const host = new QtestHost({ ...qemu.options, accel: 'qtest' });
-    await expect(host.start(new Log())).rejects.toThrow(/EIO: qemu: exited with status 1: .*invalid accelerator qtest/);
-  });
 });
 
-describeQemus('QtestHost with virtual time', (qemu) => {
-  test.runIf(qemu.time === 'virtual')('sleeping moves QEMU by the same amount, and nothing else moves it', async () => {
-    await using edu = await startedEdu(qemu.options);
-    const { clock, capabilities } = edu.host;
-    expect(capabilities.time).toBe('virtual');
-    edu.regs.write(EDU.DMA_SOURCE, edu.host.dma.alloc(8, { mask: EDU.DMA_MASK }));
-    edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
-    edu.regs.write(EDU.DMA_COUNT, 8);
-    edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE });
-    const pending = () => edu.regs.readField(EDU.DMA_COMMAND, EDU.DMA_COMMAND.fields.start);
-    await clock.sleep(EDU.DMA_TIME_US - 2);
-    expect([clock.now(), pending()]).toEqual([EDU.DMA_TIME_US - 2, 1]);
-    await clock.sleep(4);
-    expect([clock.now(), pending()]).toEqual([EDU.DMA_TIME_US + 2, 0]);
-  });
-
-  test.runIf(qemu.time === 'virtual')('relax brings a busy-waiting driver to the end of a transfer', async () => {
-    await using edu = await startedEdu(qemu.options);
-    edu.regs.write(EDU.DMA_COUNT, 8);
-    edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
-    edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE });
-    while (edu.regs.readField(EDU.DMA_COMMAND, EDU.DMA_COMMAND.fields.start) === 1) edu.host.clock.relax();
-    expect(edu.host.clock.now()).toBe(EDU.DMA_TIME_US);
-  });
-
-  test.runIf(qemu.time === 'virtual')('an interrupt on a long way opens a window there, not at its end', async () => {
-    await using edu = await startedEdu(qemu.options);
-    const { clock, irqLines } = edu.host;
-    let raised = false;
-    const seen: number[] = [];
-    irqLines.on((line, up) => {
-      raised ||= up && line >= 16;
+describeQemus(
+  'QtestHost with real time',
+  (qemu) => {
+    test('accel=qtest is refused by name where it is missing', async () => {
+      const host = new QtestHost({ ...qemu.options, accel: 'qtest' });
+      await expect(host.start(new Log())).rejects.toThrow(/EIO: qemu: exited with status 1: .*invalid accelerator qtest/);
     });
-    clock.onEvent(() => {
-      if (raised) seen.push(clock.now());
+  },
+  'real',
+);
+
+describeQemus(
+  'QtestHost with virtual time',
+  (qemu) => {
+    test('sleeping moves QEMU by the same amount, and nothing else moves it', async () => {
+      await using edu = await startedEdu(qemu.options);
+      const { clock, capabilities } = edu.host;
+      expect(capabilities.time).toBe('virtual');
+      edu.regs.write(EDU.DMA_SOURCE, edu.host.dma.alloc(8, { mask: EDU.DMA_MASK }));
+      edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
+      edu.regs.write(EDU.DMA_COUNT, 8);
+      edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE });
+      const pending = () => edu.regs.readField(EDU.DMA_COMMAND, EDU.DMA_COMMAND.fields.start);
+      await clock.sleep(EDU.DMA_TIME_US - 2);
+      expect([clock.now(), pending()]).toEqual([EDU.DMA_TIME_US - 2, 1]);
+      await clock.sleep(4);
+      expect([clock.now(), pending()]).toEqual([EDU.DMA_TIME_US + 2, 0]);
     });
-    edu.regs.write(EDU.DMA_COUNT, 8);
-    edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
-    edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE, irq: 1 });
-    await clock.sleep(1_000_000);
-    expect(seen[0]).toBeGreaterThanOrEqual(EDU.DMA_TIME_US);
-    expect(seen[0]).toBeLessThanOrEqual(EDU.DMA_TIME_US + 1000);
-    expect(clock.now()).toBe(1_000_000);
-  });
-});
+
+    test('relax brings a busy-waiting driver to the end of a transfer', async () => {
+      await using edu = await startedEdu(qemu.options);
+      edu.regs.write(EDU.DMA_COUNT, 8);
+      edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
+      edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE });
+      while (edu.regs.readField(EDU.DMA_COMMAND, EDU.DMA_COMMAND.fields.start) === 1) edu.host.clock.relax();
+      expect(edu.host.clock.now()).toBe(EDU.DMA_TIME_US);
+    });
+
+    test('an interrupt on a long way opens a window there, not at its end', async () => {
+      await using edu = await startedEdu(qemu.options);
+      const { clock, irqLines } = edu.host;
+      let raised = false;
+      const seen: number[] = [];
+      irqLines.on((line, up) => {
+        raised ||= up && line >= 16;
+      });
+      clock.onEvent(() => {
+        if (raised) seen.push(clock.now());
+      });
+      edu.regs.write(EDU.DMA_COUNT, 8);
+      edu.regs.write(EDU.DMA_DEST, EDU.BUFFER_BASE);
+      edu.regs.write(EDU.DMA_COMMAND, { start: 1, direction: EDU.TO_DEVICE, irq: 1 });
+      await clock.sleep(1_000_000);
+      expect(seen[0]).toBeGreaterThanOrEqual(EDU.DMA_TIME_US);
+      expect(seen[0]).toBeLessThanOrEqual(EDU.DMA_TIME_US + 1000);
+      expect(clock.now()).toBe(1_000_000);
+    });
+  },
+  'virtual',
+);
 
 describe('QtestHost', () => {
   test('a missing binary is ENOENT with the remedy', async () => {

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+
+const read = (path: string): Promise<string> => readFile(new URL(path, import.meta.url), 'utf8');
+
+interface Row {
+  readonly id: string;
+  readonly claim: string;
+  readonly where: string;
+}
+
+const rows: Row[] = [...(await read('conformance.md')).matchAll(/^\| ([A-Z]+-\d+) \| (.+) \| (.+) \|$/gm)].map(
+  ([, id, claim, where]) => ({ id: id!, claim: claim!, where: where! }),
+);
+const held = rows.filter(({ where }) => where.startsWith('`'));
+
+/** Whether a test file speaks of a scenario: by its number, in a list, or in a range. */
+function speaksOf(text: string, id: string): boolean {
+  const [family, number] = id.split('-') as [string, string];
+  for (const [, first, last, more] of text.matchAll(
+    new RegExp(`\\b${family}-(\\d+)(?: to (?:${family}-)?(\\d+))?((?:, \\d\\d)*)`, 'g'),
+  )) {
+    const n = Number(number);
+    if (Number(first) === n || (last !== undefined && Number(first) <= n && n <= Number(last))) return true;
+    if ((more ?? '').split(', ').some((part) => part !== '' && Number(part) === n)) return true;
+  }
+  return false;
+}
+
+describe('conformance.md', () => {
+  test('has one row for each scenario', () => {
+    expect(rows.length).toBeGreaterThan(250);
+    expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
+  });
+
+  test.each(held)('$id is held by $where', async ({ id, where }) => {
+    expect(speaksOf(await read(where.replaceAll('`', '')), id)).toBe(true);
+  });
+
+  test('says why of all others', () => {
+    const others = rows.filter((row) => !held.includes(row));
+    for (const { where } of others) expect(where).toMatch(/^does not apply: .{10,}/);
+    expect(others.length).toBeLessThan(30);
+  });
+});
