@@ -72,10 +72,10 @@ export function* probeDevice(core: DeviceCore, dev: Device, rec: DriverRecord, i
       if (stores !== undefined) yield* stores;
       yield* callRemoveAlone(core, dev);
       dmaCleanup(core, dev, errors);
-      yield* releaseResources(core, dev, errors);
+      const releasing = releaseResources(core, dev, errors);
+      if (releasing !== undefined) yield* releasing;
       dev.state = undefined;
       dev.edges = undefined;
-      logAll(dev, errors);
     } else {
       becomeBound(core, dev);
       result = BOUND;
@@ -151,7 +151,6 @@ function* callRemoveAlone(core: DeviceCore, dev: Device): Flow<void> {
   yield* removeOwned(core, dev, errors);
   const waiting = callRemove(core, dev, errors);
   if (waiting !== undefined) yield* waiting;
-  logAll(dev, errors);
 }
 
 function noteFailure(core: DeviceCore, dev: Device, rec: DriverRecord, error: unknown): void {
@@ -174,7 +173,6 @@ function* undo(core: DeviceCore, dev: Device): Flow<void> {
   if (dev.owned !== undefined) yield* removeOwned(core, dev, errors);
   core.notify(dev, 'NOT_BOUND');
   dmaCleanup(core, dev, errors);
-  logAll(dev, errors);
   linksNoDriver(core, dev);
   yield* cleanUp(core, dev);
 }
@@ -182,18 +180,14 @@ function* undo(core: DeviceCore, dev: Device): Flow<void> {
 function* cleanUp(core: DeviceCore, dev: Device): Flow<void> {
   if (dev.devres.size > 0) {
     const errors: unknown[] = [];
-    yield* releaseResources(core, dev, errors);
-    logAll(dev, errors);
+    const releasing = releaseResources(core, dev, errors);
+    if (releasing !== undefined) yield* releasing;
   }
   dev.devres.endBinding();
   dev.driver = undefined;
   dev.record = undefined;
   dev.state = undefined;
   dev.edges = undefined;
-}
-
-function logAll(dev: Device, errors: readonly unknown[]): void {
-  for (const error of errors) dev.log('err', `clean-up failed: ${describeError(error)}`, 'release_failed');
 }
 
 /**

@@ -218,7 +218,7 @@ export class Components {
     try {
       yield* settle(aggregate.ops.bind(dev));
     } catch (error) {
-      yield* this.#release(dev, group);
+      yield* this.#release(group);
       throw error;
     }
     this.#watch(dev, aggregate);
@@ -258,7 +258,7 @@ export class Components {
       }
     }
     aggregate.group = undefined;
-    if (group !== undefined) yield* this.#release(dev, group);
+    if (group !== undefined) yield* this.#release(group);
     if (errors.length > 0) throw joinErrors(errors, `unbind of aggregate ${dev.name}`);
   }
 
@@ -270,8 +270,8 @@ export class Components {
       try {
         yield* settle(component.ops.bind?.(own, dev, data));
       } catch (error) {
-        yield* this.#release(own, group);
-        yield* this.#release(dev, temporary);
+        yield* this.#release(group);
+        yield* this.#release(temporary);
         if (!Errno.is(error, 'EPROBE_DEFER'))
           own.log('err', `bind to ${dev.name} failed: ${describeError(error)}`, 'component_bind');
         try {
@@ -301,18 +301,18 @@ export class Components {
       }
       const { group } = component;
       component.group = undefined;
-      if (group !== undefined) yield* this.#release(component.dev, group);
+      if (group !== undefined) yield* this.#release(group);
     }
     if (errors.length > 0) throw joinErrors(errors, `unbind of the components of ${aggregate.name}`);
   }
 
   /** Releases a group, unless its whole ledger is being released; what fails is logged, so that it hides no other error. */
-  *#release(dev: Device, group: DevresGroup): Flow<void> {
+  *#release(group: DevresGroup): Flow<void> {
     if (!group.live) return;
     try {
       yield* settle(group.release());
-    } catch (error) {
-      dev.log('err', `a release failed: ${describeError(error)}`, 'release_failed');
+    } catch {
+      // It was logged when it failed.
     }
   }
 

@@ -220,7 +220,8 @@ function* takeOut(core: DeviceCore, dev: Device, errors: unknown[], put: boolean
   core.deferred.remove(dev);
   core.syncState.forget(dev);
   if (dev.suppliers !== undefined || dev.consumers !== undefined) purgeLinks(core, dev);
-  if (dev.devres.size > 0) yield* releaseResources(core, dev, errors);
+  const releasing = dev.devres.size === 0 ? undefined : releaseResources(core, dev, errors);
+  if (releasing !== undefined) yield* releasing;
   core.notify(dev, 'REMOVED');
   sendUevent(core, dev, 'remove');
   leaveTree(dev);

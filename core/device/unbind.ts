@@ -1,4 +1,4 @@
-import type { DevresEntry } from '../devres/index.js';
+import type { Guard } from '../devres/index.js';
 import { describeError, joinErrors } from '../lib/errno.js';
 import { type Flow, isThenable } from '../lib/flow.js';
 import { enterFrame, leaveFrame, runAsyncFrame } from '../lib/frame.js';
@@ -62,22 +62,24 @@ function removeFailed(core: DeviceCore, dev: Device, driver: Driver, error: unkn
   errors.push(error);
 }
 
-/** Empties the ledger of a device, and what its releases add to it. */
-export function* releaseResources(core: DeviceCore, dev: Device, errors: unknown[]): Flow<void> {
-  const guard = (entry: DevresEntry, done: PromiseLike<void>): Flow<void> =>
-    withinLimit(core, dev, `release of ${entry.label}`, done);
-  for (let sweep = 0; dev.devres.size > 0; sweep++) {
+/** Empties the ledger of a device, and what its releases add to it. @returns what is left to do, if anything makes it wait */
+export function releaseResources(core: DeviceCore, dev: Device, errors: unknown[]): Flow<void> | undefined {
+  const guard: Guard = (entry, done) => withinLimit(core, dev, `release of ${entry.label}`, done);
+  const waiting = dev.devres.releaseInto(errors, guard);
+  return waiting === undefined && dev.devres.size === 0 ? undefined : releaseRest(core, dev, errors, guard, waiting);
+}
+
+function* releaseRest(core: DeviceCore, dev: Device, errors: unknown[], guard: Guard, first: Flow<void> | undefined): Flow<void> {
+  let waiting = first;
+  for (let sweep = 1; ; sweep++) {
+    if (waiting !== undefined) yield* waiting;
+    if (dev.devres.size === 0) return;
     if (sweep === MAX_SWEEPS) {
       const left = dev.devres.entries().map((e) => e.label);
       errors.push(core.violate('acquire-in-release', dev, `releases keep acquiring: ${left.join(', ')} left`));
       return;
     }
-    const before = errors.length;
-    yield* dev.devres.releaseAllInto(errors, guard);
-    for (let i = before; i < errors.length; i++) {
-      dev.log('err', `a release failed: ${describeError(errors[i])}`, 'release_failed');
-      core.checkErrno(dev, 'a release', errors[i]);
-    }
+    waiting = dev.devres.releaseInto(errors, guard);
   }
 }
 
@@ -155,7 +157,8 @@ export function* lockAndRelease(core: DeviceCore, dev: Device, what: string, err
     const waiting = callRemove(core, dev, errors);
     if (waiting !== undefined) yield* waiting;
     dmaCleanup(core, dev, errors);
-    if (dev.devres.size > 0) yield* releaseResources(core, dev, errors);
+    const releasing = dev.devres.size === 0 ? undefined : releaseResources(core, dev, errors);
+    if (releasing !== undefined) yield* releasing;
     becomeUnbound(core, dev, rec);
   } finally {
     leaveFrame(saved);

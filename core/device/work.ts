@@ -1,5 +1,5 @@
 import { Errno, describeError } from '../lib/errno.js';
-import { type Flow, isThenable, run } from '../lib/flow.js';
+import { type Flow, type FlowOwner, isThenable, run } from '../lib/flow.js';
 import { findFrame, outsideFrames } from '../lib/frame.js';
 import { Device } from './device.js';
 
@@ -23,7 +23,7 @@ export function refuseInside(what: string): void {
  * An operation is what a public call starts. The worker that retries deferred devices starts when the outermost operation on
  * the stack has returned, so that it never runs in the middle of somebody's callback.
  */
-export class Work {
+export class Work implements FlowOwner {
   /** Makes the retries that are due; the worker calls it as long as somebody asks. */
   readonly #retry: () => Flow<void>;
   readonly #fail: ReportFailure;
@@ -55,7 +55,7 @@ export class Work {
     this.#depth++;
     let result: T | Promise<T>;
     try {
-      result = run(flow);
+      result = run(flow, this, after);
     } finally {
       this.#depth--;
       if (this.#wanted) this.#kick();
@@ -65,10 +65,13 @@ export class Work {
       return result;
     }
     this.#pending++;
-    return Promise.resolve(result).finally(() => {
-      this.#ended();
-      after?.();
-    });
+    return result;
+  }
+
+  /** An operation that had to wait has ended. */
+  flowEnded(after: (() => void) | undefined): void {
+    this.#ended();
+    after?.();
   }
 
   /** Runs a job on its own, soon: an asynchronous probe. */

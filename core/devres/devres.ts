@@ -17,6 +17,8 @@ export interface DevresOwner {
   readonly devresHooks: DevresHooks | undefined;
   /** Told of every resource that enters the ledger. */
   acquired?(label: string): void;
+  /** Told of a release that failed while a ledger or group was being emptied; the error is thrown at the end as well. */
+  releaseFailed?(label: string, error: unknown): void;
   /** Told of a broken rule; the caller gets an Errno as well. */
   violated?(rule: string, text: string): void;
 }
@@ -209,12 +211,6 @@ export class Devres {
     if (errors.length > 0) throw joinErrors(errors, `releases of ${this.owner.name}`);
   }
 
-  /** As `releaseInto`, within a flow. @internal */
-  *releaseAllInto(errors: unknown[], guard?: Guard): Flow<void> {
-    const waiting = this.releaseInto(errors, guard);
-    if (waiting !== undefined) yield* waiting;
-  }
-
   /** As `releaseAll`; errors go to `errors`. @returns what is left to do from the first release that waits @internal */
   releaseInto(errors: unknown[], guard?: Guard): Flow<void> | undefined {
     const last = this.#tail;
@@ -248,7 +244,7 @@ export class Devres {
         if (done !== undefined && guard !== undefined) yield* guard(e, done);
         else if (done !== undefined) yield done;
       } catch (error) {
-        errors.push(error);
+        this.#failed(e, error, errors);
       }
       if (rest === undefined) return;
       e = rest;
@@ -267,9 +263,14 @@ export class Devres {
       const done = e.release(e.data as never);
       return isThenable(done) ? done : undefined;
     } catch (error) {
-      errors.push(error);
+      this.#failed(e, error, errors);
       return undefined;
     }
+  }
+
+  #failed(e: DevresEntry, error: unknown, errors: unknown[]): void {
+    this.owner.releaseFailed?.(e.label, error);
+    errors.push(error);
   }
 
   /** The binding is over: an acquisition still on its way is released when it arrives. @internal */

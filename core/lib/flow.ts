@@ -16,38 +16,57 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-/** Runs a flow: to its end when it never waits, else as a promise. The frame it is in stays its own while it waits. */
-export function run<T>(flow: Flow<T>): T | Promise<T> {
+/** Who is told of the end of a flow that had to wait. */
+export interface FlowOwner {
+  /** Called before the promise of the flow settles; what it throws becomes the flow's error. */
+  flowEnded(after: (() => void) | undefined): void;
+}
+
+/**
+ * Runs a flow: to its end when it never waits, else as a promise. The frame it is in stays its own while it waits.
+ * @param owner told of the end of a flow that waits, with `after`: for one promise less than `finally` on the result
+ */
+export function run<T>(flow: Flow<T>, owner?: FlowOwner, after?: () => void): T | Promise<T> {
   const outer = currentFrame();
   const step = flow.next();
   if (step.done === true) return step.value;
   const inner = currentFrame();
   setFrame(outer);
-  return finish(flow, step.value, inner);
+  return finish(flow, step.value, inner, owner, after);
 }
 
-async function finish<T>(flow: Flow<T>, first: PromiseLike<unknown>, frame: Frame | undefined): Promise<T> {
+async function finish<T>(
+  flow: Flow<T>,
+  first: PromiseLike<unknown>,
+  frame: Frame | undefined,
+  owner: FlowOwner | undefined,
+  after: (() => void) | undefined,
+): Promise<T> {
   let wait = first;
   let inner = frame;
-  for (;;) {
-    let value: unknown;
-    let failed = false;
-    try {
-      value = await wait;
-    } catch (error) {
-      failed = true;
-      value = error;
+  try {
+    for (;;) {
+      let value: unknown;
+      let failed = false;
+      try {
+        value = await wait;
+      } catch (error) {
+        failed = true;
+        value = error;
+      }
+      const outer = currentFrame();
+      setFrame(inner);
+      try {
+        const step = failed ? flow.throw(value) : flow.next(value);
+        if (step.done === true) return step.value;
+        wait = step.value;
+        inner = currentFrame();
+      } finally {
+        setFrame(outer);
+      }
     }
-    const outer = currentFrame();
-    setFrame(inner);
-    try {
-      const step = failed ? flow.throw(value) : flow.next(value);
-      if (step.done === true) return step.value;
-      wait = step.value;
-      inner = currentFrame();
-    } finally {
-      setFrame(outer);
-    }
+  } finally {
+    owner?.flowEnded(after);
   }
 }
 

@@ -15,13 +15,12 @@ export interface FakeBar {
 
 /** What a fake function says of itself. */
 export interface FakePciOptions {
-  readonly vendorId: number;
-  readonly deviceId: number;
+  readonly vendor: number;
+  readonly device: number;
   /** Base class, sub-class and interface in 24 bits; default 0xff0000 (unassigned). */
   readonly classCode?: number;
   readonly revision?: number;
-  readonly subsystemVendorId?: number;
-  readonly subsystemId?: number;
+  readonly subsystem?: { readonly vendor: number; readonly device: number };
   readonly bars?: readonly FakeBar[];
   /** Capabilities in order: id, and the bytes that follow id and next pointer. */
   readonly capabilities?: readonly { readonly id: number; readonly body: readonly number[] }[];
@@ -46,13 +45,13 @@ export class FakePciFunction {
     this.#bars = options.bars ?? [];
     const { config } = this;
     // All ones, or zero, is what is read where nothing is.
-    checkRange('fake function', 'vendorId', options.vendorId, 1, 0xfffe);
-    checkRange('fake function', 'deviceId', options.deviceId, 0, 0xffff);
-    config.write16(0x00, options.vendorId);
-    config.write16(0x02, options.deviceId);
+    checkRange('fake function', 'vendor', options.vendor, 1, 0xfffe);
+    checkRange('fake function', 'device', options.device, 0, 0xffff);
+    config.write16(0x00, options.vendor);
+    config.write16(0x02, options.device);
     config.write32(0x08, (((options.classCode ?? 0xff0000) << 8) | (options.revision ?? 0)) >>> 0);
-    config.write16(0x2c, options.subsystemVendorId ?? 0);
-    config.write16(0x2e, options.subsystemId ?? 0);
+    config.write16(0x2c, options.subsystem?.vendor ?? 0);
+    config.write16(0x2e, options.subsystem?.device ?? 0);
     this.#writable.set([0x47, 0x05], 0x04);
     this.#writable[0x3c] = 0xff;
     let index = 0;

@@ -50,7 +50,7 @@ export class DriverHarness implements AsyncDisposable {
     return this.#started().unbind();
   }
 
-  /** The device is pulled out: first silently (see {@link vanish}), then the core is told. */
+  /** The device is pulled out: first silently (see `vanish`), then the core is told. */
   async remove(): Promise<void> {
     this.vanish();
     await this.#started().remove();

@@ -5,6 +5,7 @@ export { FakeHost, type FakeHostOptions } from './fake-host.js';
 export { type FakeBar, FakePciFunction, type FakePciOptions, fakeRegisters } from './fake-pci.js';
 export { DriverHarness } from './harness.js';
 export { type Holding, formatHoldings } from './ledger-watch.js';
+export { VirtualClock, type VirtualClockOptions } from '../hal/index.js';
 export { type RemoveAnywhereOptions, removeAnywhere } from './remove-anywhere.js';
 export { RULES, type Rule, findRule } from './rules.js';
 export { defaultSeed } from './seed.js';

@@ -72,7 +72,7 @@ describe('the test kit', () => {
         },
         ids: [{}],
       } as Driver,
-      pci: () => [new FakePciFunction({ vendorId: 1, deviceId: 2 })],
+      pci: () => [new FakePciFunction({ vendor: 1, device: 2 })],
     });
     expect(await code(() => harness.bind())).toBe('EIO');
   });

@@ -3,7 +3,7 @@ import { AuxName, Device, DeviceClass, Errno, Kernel, PlatformDevice } from '../
 import { FakeHost } from '../../core/testing/fake-host.js';
 import { FakePciFunction } from '../../core/testing/fake-pci.js';
 
-const pciHost = (): FakeHost => new FakeHost({ pci: [new FakePciFunction({ vendorId: 0x1234, deviceId: 1 })] });
+const pciHost = (): FakeHost => new FakeHost({ pci: [new FakePciFunction({ vendor: 0x1234, device: 1 })] });
 
 describe('Kernel', () => {
   test('finds the devices of the host at start, and has none after stop', async () => {

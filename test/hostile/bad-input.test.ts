@@ -123,12 +123,12 @@ describe('machines', () => {
 
   test.each([0, 0xffff, Number.NaN, 0x1_0000])('a model of vendor %s, which nobody would find, is refused', (vendor) => {
     expect(() => new Machine({ devices: [{ at: '00:01.0', model: modelOf({ vendor }) }] })).toThrow('ERANGE');
-    expect(() => new FakePciFunction({ vendorId: vendor, deviceId: 1 })).toThrow('ERANGE: fake function: vendorId');
+    expect(() => new FakePciFunction({ vendor, device: 1 })).toThrow('ERANGE: fake function: vendor');
   });
 
   test('fakes refuse more registers and functions than there are places', () => {
     const bars = (count: number) => Array.from({ length: count }, () => ({ sizeBytes: 16 }));
-    const fake = (count: number) => new FakePciFunction({ vendorId: 1, deviceId: 1, bars: bars(count) });
+    const fake = (count: number) => new FakePciFunction({ vendor: 1, device: 1, bars: bars(count) });
     expect(() => fake(7)).toThrow('ENOSPC: fake BAR 6');
     expect(() => new FakeHost({ pci: Array.from({ length: 32 }, () => fake(1)) })).toThrow('ENOSPC: fake: 32 functions');
   });

@@ -5,7 +5,7 @@ import { driverOf } from './fixture.js';
 
 const optionsOf = (driver: HarnessOptions['driver'], more: Partial<HarnessOptions> = {}): HarnessOptions => ({
   driver,
-  pci: () => [new FakePciFunction({ vendorId: 0x1234, deviceId: 1, bars: [{ sizeBytes: 4096 }] })],
+  pci: () => [new FakePciFunction({ vendor: 0x1234, device: 1, bars: [{ sizeBytes: 4096 }] })],
   ...more,
 });
 

@@ -10,7 +10,7 @@ const options = {
       regs.write32(0, 1);
       return regs.read32(0);
     }),
-  pci: () => [new FakePciFunction({ vendorId: 0x1af4, deviceId: 1, bars: [{ sizeBytes: 4096 }] })],
+  pci: () => [new FakePciFunction({ vendor: 0x1af4, device: 1, bars: [{ sizeBytes: 4096 }] })],
 };
 
 describe('PciDriver under the test kit', () => {

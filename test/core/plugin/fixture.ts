@@ -17,7 +17,7 @@ import { FakePciFunction } from '../../../core/testing/fake-pci.js';
 
 /** Functions 1234:0001, 1234:0002, ... at 00:01.0, 00:02.0, ... */
 export function hostOf(count: number): { plugin: Plugin; host: FakeHost } {
-  const pci = Array.from({ length: count }, (_, i) => new FakePciFunction({ vendorId: 0x1234, deviceId: i + 1 }));
+  const pci = Array.from({ length: count }, (_, i) => new FakePciFunction({ vendor: 0x1234, device: i + 1 }));
   const host = new FakeHost({ pci });
   return { host, plugin: new Plugin('fake-host', ({ bind }) => bind(Host).toConstantValue(host)) };
 }

@@ -13,8 +13,8 @@ const ID = { vendor: 0x1de5, device: 0x00ff };
 /** A fake device: two registers behind BAR 0, memory behind BAR 1. */
 export const widget = (): FakePciFunction =>
   new FakePciFunction({
-    vendorId: ID.vendor,
-    deviceId: ID.device,
+    vendor: ID.vendor,
+    device: ID.device,
     bars: [{ sizeBytes: 4096, window: fakeRegisters(4096, REGS) }, { sizeBytes: 256 }],
   });
 

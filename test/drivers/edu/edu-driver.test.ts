@@ -13,7 +13,7 @@ const eduOf = (kernel: Kernel): Edu => Edus.get(kernel.core, 'edu0');
 /** A harness around a device whose registers are plain memory: it does nothing by itself. */
 function withRegisters(): { harness: DriverHarness; regs: ReturnType<typeof fakeRegisters> } {
   const regs = fakeRegisters(BAR_BYTES, EDU_REGS);
-  const edu = new FakePciFunction({ vendorId: EDU_VENDOR, deviceId: EDU_DEVICE, bars: [{ sizeBytes: BAR_BYTES, window: regs }] });
+  const edu = new FakePciFunction({ vendor: EDU_VENDOR, device: EDU_DEVICE, bars: [{ sizeBytes: BAR_BYTES, window: regs }] });
   return { harness: new DriverHarness({ driver, pci: () => [edu] }), regs };
 }
 

@@ -104,11 +104,12 @@ describe('unbinding', () => {
       'R(d1,A)',
       'L:err:remove_failed',
       'DX(d1)',
-      'dm(first)',
       'L:err:release_failed',
+      'dm(first)',
       'N:UNBOUND(d1)',
       'U:unbind(d1)',
     ]);
+    expect(fx.core.log.records().map(({ text }) => text)).toContain('release of bad failed: EBUSY: bad');
     expect(d1.bound).toBe(false);
   });
 });
