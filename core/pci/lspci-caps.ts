@@ -3,6 +3,7 @@ import { hex } from '../lib/index.js';
 import { extCapabilities } from './capability.js';
 import { expressLines } from './lspci-express.js';
 import { type Naming, subsystemName } from './lspci-names.js';
+import { ariLines, sriovLines } from './lspci-sriov.js';
 import { type ConfigDump, flags, part, sign } from './lspci-text.js';
 
 const CAP_SSVID = 0x0d;
@@ -131,8 +132,6 @@ function msiLines(config: ConfigDump, at: number, word: number, verbose: number)
 const EXT_NAMES: { readonly [id: number]: string } = {
   0x02: 'Virtual Channel',
   0x04: 'Power Budgeting <?>',
-  0x0e: 'Alternative Routing-ID Interpretation (ARI)',
-  0x10: 'Single Root I/O Virtualization (SR-IOV)',
   0x15: 'Physical Resizable BAR',
   0x17: 'Transaction Processing Hints',
   0x18: 'Latency Tolerance Reporting',
@@ -147,7 +146,9 @@ const EXT_AER = 0x01;
 const EXT_SERIAL = 0x03;
 const EXT_VENDOR = 0x0b;
 const EXT_ACS = 0x0d;
+const EXT_ARI = 0x0e;
 const EXT_ATS = 0x0f;
+const EXT_SRIOV = 0x10;
 const EXT_PRI = 0x13;
 const EXT_PASID = 0x1b;
 const EXT_DVSEC = 0x23;
@@ -169,6 +170,10 @@ function extended(config: ConfigDump, id: number, at: number, expressType: numbe
   switch (id) {
     case EXT_AER:
       return aerLines(config, at, expressType);
+    case EXT_ARI:
+      return ariLines(config, at);
+    case EXT_SRIOV:
+      return sriovLines(config, at);
     case EXT_SERIAL: {
       const digits = hex(config.read32(at + 8), 8) + hex(config.read32(at + 4), 8);
       return [`Device Serial Number ${digits.match(/../g)!.join('-')}`];

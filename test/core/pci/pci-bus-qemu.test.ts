@@ -20,8 +20,12 @@ const DEVICES = [
   'pcie-root-port,id=rp3,chassis=3,slot=3,addr=8',
 ];
 
+/** QEMU 8.0 brought this one. */
+const hasIgb = (qemu: Qemu): boolean => qemu.name !== 'qemu72';
+
 async function enumerated(qemu: Qemu) {
-  const host = new QtestHost({ ...qemu.options, devices: DEVICES });
+  const devices = hasIgb(qemu) ? [...DEVICES, 'igb,bus=rp3'] : DEVICES;
+  const host = new QtestHost({ ...qemu.options, devices });
   await host.start(new Log());
   const core = new DeviceCore({ clock: host.clock });
   const pci = new PciBus(core, host);
@@ -53,6 +57,7 @@ describeQemus('PciBus over qtest', (qemu) => {
       '0000:01:00.0 8086:10d3',
       '0000:02:00.0 1b36:e',
       '0000:03:03.0 1234:11e8',
+      ...(hasIgb(qemu) ? ['0000:04:00.0 8086:10c9'] : []),
     ]);
     const without = system.pci.devices.filter((dev) =>
       [0, 1, 2, 3, 4, 5].some((n) => dev.bar(n) !== undefined && dev.bar(n)!.address === undefined),
