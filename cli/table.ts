@@ -29,7 +29,7 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
   },
   {
     name: 'attr',
-    summary: 'list, read or write the attributes of a device',
+    summary: 'list, read or write the attributes of a device, a bus, or a driver such as pci/edu',
     usage: '<device> [attribute] [value]',
     details: 'As ls, cat and echo on a directory of sysfs do. A line is written with its newline.',
     run: async (context) => (await import('./commands/attr.js')).attr(context),

@@ -17,7 +17,7 @@ export function* withinLimit<T>(core: DeviceCore, dev: Device, what: string, pro
     timer = core.clock.deadline(limitUs, () => {
       const text = `${what} has not ended within ${limitUs} us and is given up`;
       dev.log('err', text, 'hung');
-      core.violate('hung-callback', dev, text);
+      core.report('hung-callback', dev, text);
       abandon(dev, what, promise);
       reject(new Errno('ETIMEDOUT', `${dev.name}: ${text}`));
     });

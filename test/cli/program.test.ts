@@ -139,6 +139,11 @@ describe('a command on a fresh system', () => {
       deferred: [],
       [`attr ${at}`]: expect.arrayContaining([{ path: 'vendor', mode: 0o444 }]),
       [`attr ${at} vendor`]: '0x1234\n',
+      'attr pci drivers_autoprobe': '1\n',
+      'attr pci/edu': expect.arrayContaining([
+        { path: 'bind', mode: 0o200 },
+        { path: 'new_id', mode: 0o200 },
+      ]),
       [`attr ${at} driver_override edu`]: { device: at, attribute: 'driver_override', value: 'edu' },
       [`unbind ${at}`]: { device: at, driver: 'edu' },
       [`bind ${at}`]: { device: at, driver: 'edu' },
@@ -169,6 +174,7 @@ describe('a command on a fresh system', () => {
   test.each([
     [['bind', '0000:00:04.0'], 'EBUSY: 0000:00:04.0: is bound to driver edu: unbind it first'],
     [['bind', '0000:00:09.0'], 'ENODEV: 0000:00:09.0: no such device'],
+    [['attr', 'pci/nobody'], 'ENODEV: pci/nobody: no such device, bus or bus/driver'],
     [['attr', '0000:00:04.0', 'x'], 'ENOENT: 0000:00:04.0: no attribute x'],
     [['attr', '0000:00:04.0', 'vendor', '1'], 'EACCES: 0000:00:04.0: attribute vendor has mode 0444, no w access'],
     [['unload', 'core'], 'EAGAIN: plugin core: is required by edu, the system: unload that first'],
