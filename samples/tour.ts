@@ -94,7 +94,7 @@ async function onQemu(say: (text: string) => void): Promise<void> {
     return undefined;
   });
   if (system === undefined) {
-    say(`skipped: ${missing}`);
+    say(folded(`skipped: ${missing}`));
     return;
   }
   note(system);
@@ -132,4 +132,9 @@ function leftOver(): string {
   const devices = [...systems].reduce((sum, { core }) => sum + core.order.size, 0);
   const irqs = labels.filter((label) => label.startsWith('irq')).length;
   return `${devices} devices, ${irqs} irqs, ${labels.length - irqs} mappings`;
+}
+
+/** Text in lines that fit a terminal of 80 columns, indented. */
+function folded(text: string): string {
+  return text.replace(/(.{1,76})(?: |$)/g, '$1\n').trimEnd();
 }
