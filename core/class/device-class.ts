@@ -81,7 +81,7 @@ export class DeviceClass<T extends object> implements Publisher<T> {
     return all;
   }
 
-  /** @throws {Errno} ENOENT when nothing of this name is published */
+  /** The published object of this name. @throws {Errno} ENOENT when there is none */
   get(core: DeviceCore, name: string): T {
     const it = this.#instances.get(core)?.all.get(name);
     if (it?.visible === true) return it.handle;

@@ -129,7 +129,7 @@ export class AttributeSet<O> {
     }
   }
 
-  /** @returns what to wait for, when a store runs that the caller is not part of */
+  /** Removes what `addGroups` added. @returns what to wait for, when a store runs that the caller is not part of */
   removeGroups(groups: readonly AttributeGroup<O>[]): Promise<void> | undefined {
     const nodes: Node<O>[] = [];
     for (const group of groups) {
@@ -150,7 +150,7 @@ export class AttributeSet<O> {
     return true;
   }
 
-  /** @returns as `removeGroups` */
+  /** Removes all. @returns as `removeGroups` */
   clear(): Promise<void> | undefined {
     return this.#nodes.size === 0 ? undefined : this.#removeAll([...this.#nodes.values()]);
   }
@@ -166,10 +166,12 @@ export class AttributeSet<O> {
     return stores === undefined ? undefined : Promise.all(stores).then(() => {});
   }
 
+  /** Whether there is one of this path. */
   has(path: string): boolean {
     return this.#nodes.has(path);
   }
 
+  /** The paths, in the order the attributes came. */
   paths(): string[] {
     return [...this.#nodes.keys()];
   }
@@ -192,10 +194,12 @@ export class AttributeSet<O> {
     return node;
   }
 
+  /** What `show` gives. @throws {Errno} ENOENT, EACCES, or as {@link OpenAttribute.read} */
   read(path: string): string {
     return this.open(path, 'r').read();
   }
 
+  /** Hands `text` to `store`. @throws {Errno} ENOENT, EACCES, or as {@link OpenAttribute.write} */
   write(path: string, text: string): MaybePromise<number> {
     return this.open(path, 'w').write(text);
   }

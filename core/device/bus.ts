@@ -87,6 +87,7 @@ export class Bus<D extends Device = Device, R extends Driver = Driver> {
     this.attributes = new AttributeSet<Bus>(this, `bus ${name}`);
   }
 
+  /** Whether a core has it. */
   get registered(): boolean {
     return this.core !== undefined;
   }
@@ -101,10 +102,12 @@ export class Bus<D extends Device = Device, R extends Driver = Driver> {
     return this.driverList.toArray().map((r) => r.driver as R);
   }
 
+  /** The device of this name. */
   find(name: string): D | undefined {
     return this.byName.get(name) as D | undefined;
   }
 
+  /** The driver of this name. */
   findDriver(name: string): R | undefined {
     return this.records.get(name)?.driver as R | undefined;
   }

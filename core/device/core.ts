@@ -84,22 +84,22 @@ export class DeviceCore {
 
   // Buses and classes
 
-  /** @throws {Errno} EEXIST when there is a bus of this name */
+  /** Lets devices and drivers come to a bus. @throws {Errno} EEXIST when there is a bus of this name */
   registerBus<D extends Device, R extends Driver>(bus: Bus<D, R>): void {
     registerBus(this, bus);
   }
 
-  /** @throws {Errno} EBUSY while it has devices or drivers; EINVAL when it is not registered */
+  /** Takes an empty bus away. @throws {Errno} EBUSY while it has devices or drivers; EINVAL when it is not registered */
   unregisterBus<D extends Device, R extends Driver>(bus: Bus<D, R>): void {
     unregisterBus(this, bus);
   }
 
-  /** @throws {Errno} EEXIST when there is a class of this name */
+  /** Lets devices come to a class. @throws {Errno} EEXIST when there is a class of this name */
   registerClass(cls: Class): void {
     registerClass(this, cls);
   }
 
-  /** @throws {Errno} EBUSY while it has devices; EINVAL when it is not registered */
+  /** Takes an empty class away. @throws {Errno} EBUSY while it has devices; EINVAL when it is not registered */
   unregisterClass(cls: Class): void {
     unregisterClass(this, cls);
   }

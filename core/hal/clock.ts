@@ -25,6 +25,7 @@ export interface PollOptions {
  * follows real time.
  */
 export interface Clock {
+  /** Microseconds since the host was started. */
   now(): number;
   /** Runs `fn` once, `us` microseconds from now. */
   after(us: number, fn: () => void): ClockEvent;

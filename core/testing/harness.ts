@@ -68,12 +68,15 @@ export class DriverHarness implements AsyncDisposable {
     await this.#started().within(this.core.settle(), 'settling');
   }
 
+  /** The system under test. */
   get kernel(): Kernel {
     return this.#started().kernel;
   }
+  /** Its driver core. */
   get core(): DeviceCore {
     return this.#started().core;
   }
+  /** Its time, which moves by itself while somebody sleeps. */
   get clock(): Clock {
     return this.#started().tap.clock;
   }
