@@ -1,4 +1,4 @@
-import { Errno } from '../lib/errno.js';
+import { Errno, describeError } from '../lib/errno.js';
 import type { Flow } from '../lib/flow.js';
 import { List, ListNode } from '../lib/list.js';
 import { hashOf } from '../lib/name-table.js';
@@ -212,6 +212,7 @@ function* takeOut(core: DeviceCore, dev: Device, errors: unknown[], put: boolean
       try {
         yield* parentLocked(dev, 'removal', lockAndRelease(core, dev, 'removal', errors));
       } catch (error) {
+        dev.log('err', `unbind at removal failed: ${describeError(error)}`, 'unbind_failed');
         errors.push(error);
       }
     }

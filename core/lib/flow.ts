@@ -18,7 +18,10 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** Who is told of the end of a flow that had to wait. */
 export interface FlowOwner {
-  /** Called before the promise of the flow settles; what it throws becomes the flow's error. */
+  /**
+   * Called before the promise of the flow settles.
+   * @param after absent when the flow failed; what it throws becomes the error of a flow that did not
+   */
   flowEnded(after: (() => void) | undefined): void;
 }
 
@@ -44,6 +47,7 @@ async function finish<T>(
 ): Promise<T> {
   let wait = first;
   let inner = frame;
+  let succeeded = false;
   try {
     for (;;) {
       let value: unknown;
@@ -58,7 +62,10 @@ async function finish<T>(
       setFrame(inner);
       try {
         const step = failed ? flow.throw(value) : flow.next(value);
-        if (step.done === true) return step.value;
+        if (step.done === true) {
+          succeeded = true;
+          return step.value;
+        }
         wait = step.value;
         inner = currentFrame();
       } finally {
@@ -66,7 +73,7 @@ async function finish<T>(
       }
     }
   } finally {
-    owner?.flowEnded(after);
+    owner?.flowEnded(succeeded ? after : undefined);
   }
 }
 

@@ -49,7 +49,7 @@ function stateOf(core: DeviceCore, dev: Device, drivers: readonly DriverVerdict[
   if (dev.hung > 0) return ['unbound', 'a callback that was given up has not ended: until it does, no driver is asked'];
   if (drivers.length === 0) return ['unbound', `bus ${dev.bus.name} has no driver: load a plugin that brings one`];
   if (core.probingBlocked) return ['unbound', 'probing is blocked'];
-  if (drivers.some((d) => d.verdict === 'matches')) return ['unbound', 'a driver matches and has not bound'];
+  if (drivers.some((d) => d.verdict === 'matches')) return ['unbound', 'a driver matches and is not bound'];
   return ['unbound', `no driver of bus ${dev.bus.name} matches`];
 }
 
@@ -75,7 +75,7 @@ function judge(core: DeviceCore, dev: Device, driver: Driver): DriverVerdict {
 }
 
 function whyNotProbed({ driver, bound }: Device): string {
-  if (driver === undefined) return 'matches, and has not been tried';
+  if (driver === undefined) return 'matches, and is not bound: bind it';
   return `matches, but ${driver.name} is ${bound ? 'bound' : 'being probed'}`;
 }
 

@@ -51,6 +51,29 @@ describe('run', () => {
     await expect(run(flow(false))).rejects.toThrow('late');
   });
 
+  test('what an owner would add to a success never hides the error of a flow that failed', async () => {
+    const ended: boolean[] = [];
+    const owner = {
+      flowEnded: (after: (() => void) | undefined): void => {
+        ended.push(after !== undefined);
+        after?.();
+      },
+    };
+    const after = (): void => {
+      throw new Error('left over');
+    };
+    function* failing(): Flow<void> {
+      yield Promise.resolve();
+      throw new Error('failed');
+    }
+    function* succeeding(): Flow<void> {
+      yield Promise.resolve();
+    }
+    await expect(run(failing(), owner, after)).rejects.toThrow('failed');
+    await expect(run(succeeding(), owner, after)).rejects.toThrow('left over');
+    expect(ended).toEqual([false, true]);
+  });
+
   test('finally blocks of a flow run before its promise is settled', async () => {
     const log: string[] = [];
     function* flow(): Flow<void> {

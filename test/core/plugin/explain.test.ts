@@ -36,7 +36,7 @@ describe('explain', () => {
   test('a probe that failed is quoted', async () => {
     await using system = await start(failing(() => new Errno('EIO', 'no answer')));
     const why = system.explain('0000:00:01.0');
-    expect(why).toMatchObject({ state: 'unbound', text: 'a driver matches and has not bound' });
+    expect(why).toMatchObject({ state: 'unbound', text: 'a driver matches and is not bound' });
     expect(why.drivers[0]!.text).toBe('matches; at 0 us: probe of driver failing failed: EIO: no answer');
   });
 
