@@ -28,8 +28,21 @@ export async function timing(load: Load, effort: Effort, items = 1): Promise<Rea
 }
 
 /** What times a load that `setup` makes; in nanoseconds. */
-export function timed(name: string, setup: () => Load | Promise<Load>): Gauge {
-  return { name, prepare: async (effort) => timing(await setup(), effort) };
+export function timed(name: string, setup: (effort: Effort) => Load | Promise<Load>): Gauge {
+  return { name, prepare: async (effort) => timing(await setup(effort), effort) };
+}
+
+/** Rounds that pass before code of many functions has been compiled, on a machine that is busy. */
+const WARM_UP_ROUNDS = 20;
+
+/** A load after so many rounds: for what is spread over so many functions that a round does not warm it up. */
+export async function warm(load: Load, { roundMs }: Effort): Promise<Load> {
+  const end = performance.now() + roundMs * WARM_UP_ROUNDS;
+  while (performance.now() < end) {
+    const done = load(100);
+    if (done instanceof Promise) await done;
+  }
+  return load;
 }
 
 /** What is always the same. */

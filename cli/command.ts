@@ -24,8 +24,10 @@ export interface Context {
   readonly cwd: string;
 }
 
-/** What goes on after a command has returned, until it is interrupted. */
+/** What goes on after a command has returned, until it is interrupted or has come to its end. */
 export interface Ongoing {
+  /** Absent when it has no end of its own. */
+  readonly ended?: Promise<void>;
   stop(): void;
 }
 

@@ -7,6 +7,7 @@ import { PROGRAM_OPTIONS } from './options.js';
 const NAMES: Readonly<Record<string, (system: System) => string[]>> = {
   device: (system) => [...system.deviceTree().walk()].map(({ name }) => name),
   driver: (system) => system.deviceTree().buses.flatMap(({ drivers }) => drivers.map(({ name }) => name)),
+  virq: (system) => system.kernel.irqs.list().map(({ virq }) => `${virq}`),
   plugin: (system) => system.tree().plugins.map(({ name }) => name),
 };
 

@@ -1,6 +1,6 @@
 import { type Command as PluginCommand, Errno, System } from '../core/index.js';
 import { parse } from './args.js';
-import { SHARED_OPTIONS, type SystemCommand, commandHelp } from './command.js';
+import { type Ongoing, SHARED_OPTIONS, type SystemCommand, commandHelp } from './command.js';
 import { interruptible, interruption } from './interrupt.js';
 import { Out } from './out.js';
 import { FAILED, OK, report } from './report.js';
@@ -62,14 +62,14 @@ export class LocalTarget implements Target {
       void turn.then(
         async (result) => {
           if (typeof result === 'number') return;
-          await interruption(signal);
+          await endOf(result, signal);
           result.stop();
         },
         () => undefined,
       );
       const result = await interruptible(turn, signal);
       if (typeof result === 'number') return result;
-      await interruption(signal);
+      await endOf(result, signal);
       return OK;
     } catch (error) {
       return report(error, io, argv[0]);
@@ -87,7 +87,7 @@ export class LocalTarget implements Target {
     }
   }
 
-  async #run(argv: readonly string[], call: Call): Promise<number | { stop(): void }> {
+  async #run(argv: readonly string[], call: Call): Promise<number | Ongoing> {
     const [name = '', ...rest] = argv;
     const command = this.commands.find((one) => one.name === name);
     if (command === undefined) return this.#runContributed(name, rest, call);
@@ -119,4 +119,9 @@ export class LocalTarget implements Target {
   #note({ plugin, path }: Loaded): void {
     if (path !== undefined) this.#paths.set(plugin.name, path);
   }
+}
+
+/** Resolves at the end of what goes on, or when the signal comes. */
+async function endOf({ ended }: Ongoing, signal: AbortSignal): Promise<void> {
+  await Promise.race([interruption(signal), ...(ended === undefined ? [] : [ended])]);
 }

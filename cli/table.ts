@@ -97,6 +97,48 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
     run: async (context) => (await import('./commands/plugins.js')).reload(context),
   },
   {
+    name: 'interrupts',
+    summary: 'show who uses which interrupt and how often it came, as /proc/interrupts',
+    usage: '',
+    options: [{ name: 'layout', value: 'LINUX', summary: 'of which Linux: 6.12 or 7.2, the default' }],
+    run: async (context) => (await import('./commands/interrupts.js')).interrupts(context),
+  },
+  {
+    name: 'irqtop',
+    summary: 'show again and again how often interrupts come, the busiest first',
+    usage: '',
+    options: [
+      { name: 'iterations', short: 'n', value: 'N', summary: 'end after so many; default when interrupted' },
+      { name: 'delay', short: 'd', value: 'MS', summary: 'milliseconds between them, default 1000' },
+    ],
+    details: "Rates are of the system's own time: on a simulated machine 'backplane elapse' lets it pass.",
+    run: async (context) => (await import('./commands/irqtop.js')).irqtop(context),
+  },
+  {
+    name: 'irqs',
+    summary: 'list all interrupts, or show one',
+    usage: '[virq]',
+    options: [{ name: 'domains', summary: 'each from its device to its CPU: message, chips, numbers, state' }],
+    run: async (context) => (await import('./commands/irqs.js')).irqs(context),
+  },
+  {
+    name: 'vectors',
+    summary: 'show which vector of which CPU is which interrupt',
+    usage: '',
+    options: [{ name: 'matrix', summary: "the accounts of the CPUs, as in Linux's debugfs" }],
+    run: async (context) => (await import('./commands/vectors.js')).vectors(context),
+  },
+  {
+    name: 'graph',
+    summary: 'draw the interrupt domains from the CPUs to the devices',
+    usage: '',
+    options: [
+      { name: 'dot', summary: 'for Graphviz' },
+      { name: 'mermaid', summary: 'for Mermaid' },
+    ],
+    run: async (context) => (await import('./commands/graph.js')).graph(context),
+  },
+  {
     name: 'hotplug',
     summary: 'put a device into the running machine',
     usage: '<place> <model>',
@@ -163,6 +205,14 @@ const PROGRAM_COMMANDS: readonly ProgramCommand[] = [
     usage: '<sample>',
     details: "'backplane samples' lists those that come with Backplane.",
     run: async (program, args) => (await import('./samples.js')).runSample(program, args),
+  },
+  {
+    name: 'trace',
+    summary: 'run a sample, or a program in a file, and write a Perfetto trace of its interrupts and devices',
+    usage: '<sample>',
+    options: [{ name: 'output', short: 'o', value: 'FILE', summary: 'default: the name of the sample with .perfetto-trace' }],
+    details: 'For https://ui.perfetto.dev: arrows lead from the message of a device to its handlers.',
+    run: async (program, args) => (await import('./commands/trace.js')).trace(program, args),
   },
   {
     name: 'samples',

@@ -1,9 +1,11 @@
 import { AuxiliaryBus } from './auxiliary/index.js';
 import { type CoreOptions, DeviceCore } from './device/index.js';
 import { refuseInside } from './device/work.js';
-import type { Clock, Host } from './hal/index.js';
-import { Dma } from './iommu/index.js';
+import type { Host } from './hal/index.js';
+import { Dma, type InterruptPlatform, buildInterruptPlatform } from './iommu/index.js';
+import { ContextClock, IrqCore, Irqs, type VectorOptions } from './irq/index.js';
 import { Errno, collect, joinErrors } from './lib/index.js';
+import { Ims, Msi, messageSenderOf } from './msi/index.js';
 import { PciBus, type PciBusOptions, PciDevice } from './pci/index.js';
 import { FauxBus, PlatformBus } from './platform/index.js';
 
@@ -11,6 +13,12 @@ import { FauxBus, PlatformBus } from './platform/index.js';
 export interface KernelOptions {
   readonly core?: Omit<CoreOptions, 'clock' | 'initialPhase'>;
   readonly pci?: PciBusOptions;
+  readonly irq?: {
+    /** Hard handlers run as threads where that is possible; default false. Linux's `threadirqs`. */
+    readonly threadIrqs?: boolean;
+    /** Which vectors its CPUs have; default those of x86. */
+    readonly vectors?: VectorOptions;
+  };
 }
 
 /**
@@ -25,6 +33,12 @@ export class Kernel {
   readonly platform: PlatformBus;
   readonly faux: FauxBus;
   readonly dma: Dma;
+  readonly irqs: Irqs;
+  /** The domains between the CPUs and the devices. */
+  readonly interrupts: InterruptPlatform;
+  readonly msi: Msi;
+  readonly ims: Ims;
+  readonly clock: ContextClock;
   #isStarted = false;
   #hasHost = false;
   #end: Promise<void> | undefined = undefined;
@@ -35,16 +49,19 @@ export class Kernel {
     options: KernelOptions = {},
   ) {
     // The clock of a remote host runs from its start on: until then no timeout may begin.
-    this.core = new DeviceCore({ ...options.core, clock: host.clock, initialPhase: true });
+    this.clock = new ContextClock(host.clock);
+    this.core = new DeviceCore({ ...options.core, clock: this.clock, initialPhase: true });
+    const irq = new IrqCore(this.core, host.interrupts, options.irq);
+    this.irqs = new Irqs(irq);
+    this.interrupts = buildInterruptPlatform(irq, options.irq?.vectors);
+    const { msiParent: domain, lines } = this.interrupts;
+    this.msi = new Msi(irq, (dev) => ({ domain, requesterId: messageSenderOf(dev)?.requesterId }));
+    this.ims = new Ims(this.msi);
     this.faux = new FauxBus(this.core);
-    this.platform = new PlatformBus(this.core, host);
+    this.platform = new PlatformBus(this.core, host, { irqs: this.irqs, lines });
     this.auxiliary = new AuxiliaryBus(this.core);
-    this.pci = new PciBus(this.core, host, options.pci);
+    this.pci = new PciBus(this.core, host, options.pci, { irqs: this.irqs, msi: this.msi, msiParent: domain, lines });
     this.dma = new Dma(this.core, host);
-  }
-
-  get clock(): Clock {
-    return this.host.clock;
   }
 
   /**
@@ -57,6 +74,7 @@ export class Kernel {
     try {
       await this.host.start(this.core.log);
       this.#hasHost = true;
+      this.#openWindows();
       this.#dmaBytes = this.host.dma.allocatedBytes;
       await this.pci.start();
       this.core.endInitialPhase();
@@ -90,12 +108,25 @@ export class Kernel {
     await collect(errors, () => this.faux.close());
     await collect(errors, () => core.unregisterBus(this.auxiliary));
     await collect(errors, () => core.unregisterBus(this.pci.bus));
+    await collect(errors, () => this.interrupts.close());
     const left = this.#leftOvers();
     core.stop();
+    host.interrupts?.attach(undefined);
     // One that did not start has left nothing running, and may be running for somebody else.
     if (this.#hasHost) await collect(errors, () => host.stop());
     if (left.length > 0) errors.push(new Errno('EBUSY', `${host.name}: left over at the end: ${left.join(', ')}`));
     if (errors.length > 0) throw joinErrors(errors, `stopping the kernel on ${host.name}`);
+  }
+
+  /** From now on interrupts are delivered. */
+  #openWindows(): void {
+    const { core, irqs, clock, host } = this;
+    const { windows } = irqs.core;
+    core.sections.onLeave = () => windows.drain();
+    core.sections.check = () => irqs.core.mightSleep('an operation of the core', undefined);
+    clock.check = (what) => irqs.core.mightSleep(what, undefined);
+    clock.onEvent(() => windows.drain());
+    host.interrupts?.attach(windows);
   }
 
   /** All but the roots of the tree, in the order of shutdown. */
@@ -119,6 +150,7 @@ export class Kernel {
     const { core, host } = this;
     const left = core.order.toArray().map((dev) => `device ${dev.name}`);
     for (const cls of core.classes.keys()) left.push(`class ${cls}`);
+    for (const desc of this.irqs.list()) left.push(`irq ${desc.virq}`);
     const bytes = host.dma.allocatedBytes - this.#dmaBytes;
     if (bytes > 0) left.push(`${bytes} bytes of DMA memory`);
     return left;

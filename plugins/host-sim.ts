@@ -1,11 +1,15 @@
 import { Errno, Host, Plugin, hex } from '../core/index.js';
 import { edu } from '../hw/models/edu.js';
+import { timer } from '../hw/models/timer.js';
+import { TIMERS_MAX } from '../hw/regs/timer.js';
 import { type DeviceSpec, Machine, type MachineOptions, type PciModel } from '../hw/sim/index.js';
 
 /** What the simulated machine of {@link hostSim} has. */
 export interface HostSimOptions extends MachineOptions {
   /** How many of QEMU's educational device; default 0. */
   readonly edu?: number;
+  /** How many timers, on as few cards as will do; default 0. */
+  readonly timers?: number;
 }
 
 /** The first slot of the root bus that devices asked for by number go to. */
@@ -36,8 +40,17 @@ export class HostSim extends Machine {
  * ```
  */
 export function hostSim(options: HostSimOptions = {}): HostSim {
-  const { edu: edus = 0, devices = [], ...machine } = options;
-  return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, times(edus, edu))] });
+  const { edu: edus = 0, timers = 0, devices = [], ...machine } = options;
+  const models = [...times(edus, edu), ...timerCards(timers)];
+  return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, models)] });
+}
+
+function timerCards(timers: number): PciModel[] {
+  if (!(Number.isInteger(timers) && timers >= 0 && timers <= LAST_SLOT * TIMERS_MAX)) {
+    throw new Errno('ERANGE', `host-sim: ${timers} timers: must be an integer of 0 to ${LAST_SLOT * TIMERS_MAX}`);
+  }
+  const cards = Math.ceil(timers / TIMERS_MAX);
+  return Array.from({ length: cards }, (_, i) => timer({ timers: Math.min(TIMERS_MAX, timers - i * TIMERS_MAX) }));
 }
 
 function times(count: number, make: () => PciModel): PciModel[] {

@@ -1,5 +1,6 @@
 import { edu } from '../hw/models/edu.js';
+import { timer } from '../hw/models/timer.js';
 import type { PciModel } from '../hw/sim/index.js';
 
 /** The device models that come with Backplane, by the name that a command line or a configuration asks for one. */
-export const models: Readonly<Record<string, () => PciModel>> = { edu };
+export const models: Readonly<Record<string, () => PciModel>> = { edu, timer };

@@ -1,10 +1,12 @@
 /**
  * The whole of it in one minute: a machine, a driver, work, and nothing left. `npm start`, or `backplane run tour`
  */
-import { type Device, Errno, Random, System, describeError, lspci, snapshot } from 'backplane';
+import { type Device, Errno, Random, System, describeError, formatInterrupts, lspci, snapshot } from 'backplane';
 import edu, { type Edu, Edus } from 'backplane/plugins/edu';
 import { hostQtest } from 'backplane/plugins/host-qtest';
 import { hostSim } from 'backplane/plugins/host-sim';
+import timer, { Timers } from 'backplane/plugins/timer';
+import { Boards, board, boardModel } from './lib/board.js';
 
 /** What `backplane run` hands to a sample. */
 interface Stage {
@@ -77,11 +79,40 @@ export default async function tour({ seed, print }: Stage): Promise<void> {
   await system[Symbol.asyncDispose]();
   say(`at ${sim.clock.now()} us of virtual time`);
 
+  await interrupts(seed, say, section);
+
   print('\n-- qemu --');
   await onQemu(say);
   print('-- end of qemu --\n');
 
   print(`nothing left: ${leftOver()}`);
+}
+
+/** A timer that has IMS and nothing else, beside a device that has MSI-X as well. */
+async function interrupts(seed: number, say: (text: string) => void, section: (title: string) => void): Promise<void> {
+  section('A timer that has IMS and nothing else, beside a device with MSI-X');
+  const sim = hostSim({ timers: 2, cpus: 2, devices: [{ at: '00:08.0', model: boardModel }], seed });
+  await using system = await System.start(sim.plugin, timer, board);
+  note(system);
+  for (const [name, one] of system.list(Timers)) {
+    one.start(name === 'timer0' ? 1_000 : 1_500, () => say(`${name}: tick at ${sim.clock.now()} us`));
+  }
+  sim.elapse(3_000);
+  const one = system.get(Boards, 'board0');
+  for (const n of [0, 1, 2]) one.send(n);
+  sim.drain();
+  say(formatInterrupts(system.kernel.irqs.core));
+
+  section('Its first interrupt moves to CPU 1; the slot in the device stays as it is');
+  const { irqs, msi } = system.kernel;
+  const slots = msi.domain(system.device(AT), 'secondary')!;
+  const { virq } = [...slots.descs()][0]!;
+  const before = slots.message(0);
+  irqs.setAffinity(virq, [1]);
+  sim.elapse(2_000);
+  say(`message in slot 0: ${slots.message(0) === before ? 'the same' : 'another'}`);
+  say(formatInterrupts(irqs.core));
+  await system[Symbol.asyncDispose]();
 }
 
 /** The same driver on the device model of a QEMU, if there is one. */
@@ -102,6 +133,7 @@ async function onQemu(say: (text: string) => void): Promise<void> {
   const one = system.get(Edus, 'edu0');
   say(`edu0: 10! = ${await one.factorial(10)}`);
   say(`edu0: ${await copied(one, randomBytes(1, COPY_BYTES))}`);
+  say(formatInterrupts(system.kernel.irqs.core));
   await system[Symbol.asyncDispose]();
 }
 
@@ -126,12 +158,12 @@ function note(system: System): void {
   for (const dev of system.core.order) seen.add(dev);
 }
 
-/** Counted, not claimed: devices in the trees, and what the ledgers of all devices that ever were still hold. */
+/** Counted, not claimed: devices in the trees, interrupts in the tables, and what the ledgers of all that ever were still hold. */
 function leftOver(): string {
   const labels = [...seen].flatMap((dev) => dev.devres.entries().map(({ label }) => label));
   const devices = [...systems].reduce((sum, { core }) => sum + core.order.size, 0);
-  const irqs = labels.filter((label) => label.startsWith('irq')).length;
-  return `${devices} devices, ${irqs} irqs, ${labels.length - irqs} mappings`;
+  const irqs = [...systems].reduce((sum, { kernel }) => sum + kernel.irqs.list().length, 0);
+  return `${devices} devices, ${irqs} irqs, ${labels.length} mappings`;
 }
 
 /** Text in lines that fit a terminal of 80 columns, indented. */

@@ -1,3 +1,4 @@
+import type { Sections } from '../device/sections.js';
 import { Errno } from '../lib/errno.js';
 import { isThenable } from '../lib/flow.js';
 import { isAsyncFunction } from '../lib/frame.js';
@@ -6,6 +7,7 @@ import { isAsyncFunction } from '../lib/frame.js';
 export class Target {
   readonly #object: Record<string, (...args: unknown[]) => unknown>;
   readonly #who: string;
+  readonly #sections: Sections;
   #isGone = false;
   /** Methods that have given a promise. */
   readonly #promising = new Set<string>();
@@ -13,9 +15,10 @@ export class Target {
   readonly #waiters = new Set<(error: Errno) => void>();
 
   /** @param who named in the error: `timer0` */
-  constructor(object: object, who: string) {
+  constructor(object: object, who: string, sections: Sections) {
     this.#object = object as Record<string, (...args: unknown[]) => unknown>;
     this.#who = who;
+    this.#sections = sections;
   }
 
   /** @throws {Errno} ENODEV once it is gone; a method that gives promises gives one that is rejected with it */
@@ -24,7 +27,14 @@ export class Target {
       if (this.#promising.has(method) || isAsyncFunction(this.#object[method])) return Promise.reject(this.#error());
       throw this.#error();
     }
-    const result = this.#object[method]!(...args);
+    const sections = this.#sections;
+    sections.enter();
+    let result: unknown;
+    try {
+      result = this.#object[method]!(...args);
+    } finally {
+      sections.leave();
+    }
     if (!isThenable(result)) return result;
     this.#promising.add(method);
     return this.#wait(result);

@@ -25,7 +25,7 @@ export class Published<T extends object> implements UpperEdge {
   ) {
     this.#core = core;
     this.#cls = cls;
-    this.#target = new Target(object, name);
+    this.#target = new Target(object, name, core.sections);
     this.handle = guards.make(this.#target);
   }
 

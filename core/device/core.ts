@@ -20,6 +20,7 @@ import { type CoreOptions, CALLBACK_LIMIT_US, DEFERRED_TIMEOUT_US, type Violatio
 import { Power } from './power.js';
 import { addChild, addDevice, deleteDevice, removeChild } from './registration.js';
 import { registerBus, registerClass, registerInterface, unregisterBus, unregisterClass } from './registry.js';
+import { Sections } from './sections.js';
 import { populateDevice } from './sysfs.js';
 import type { Tracer } from './trace.js';
 import type { Uevent } from './uevent.js';
@@ -55,6 +56,8 @@ export class DeviceCore {
   /** @internal */
   readonly rootDir = new Directory(() => '/devices');
   readonly #virtual = new Map<string, Directory>();
+  /** @internal */
+  readonly sections = new Sections();
   /** Sees every step; absent when nobody looks. @internal */
   tracer: Tracer | undefined = undefined;
   /** Sees and may refuse every acquisition. @internal */
@@ -62,10 +65,7 @@ export class DeviceCore {
   /** @internal */
   ueventSeq = 0;
   #blocked = false;
-  readonly #work = new Work(
-    () => this.deferred.retryAll(),
-    (text, id) => this.logFor('err', 'core', text, id),
-  );
+  readonly #work = new Work(this);
   readonly #power = new Power(this, (flow) => this.#work.enter(flow));
 
   constructor(options: CoreOptions) {
@@ -331,7 +331,7 @@ export class DeviceCore {
   violate(rule: string, dev: Device | undefined, text: string): Errno {
     this.logFor('warn', dev?.name ?? 'core', text, `WARN ${rule}`);
     this.report(rule, dev, text);
-    return new Errno('EINVAL', dev === undefined ? text : `${dev.name}: ${text}`);
+    return new Errno('EINVAL', dev === undefined ? text : `${dev.name}: ${text}`, { rule });
   }
 
   /** @internal */

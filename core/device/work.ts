@@ -2,9 +2,7 @@ import { Errno, describeError } from '../lib/errno.js';
 import { type Flow, type FlowOwner, isThenable, run } from '../lib/flow.js';
 import { findFrame, outsideFrames } from '../lib/frame.js';
 import { Device } from './device.js';
-
-/** Where background work reports what nobody waits for. */
-type ReportFailure = (text: string, id: string) => void;
+import type { DeviceCore } from './core.js';
 
 /** Runs `fn` in a microtask, as a job of its own: it is not part of the callback that asked for it. */
 const soon = (fn: () => void): void => queueMicrotask(() => outsideFrames(fn));
@@ -24,9 +22,7 @@ export function refuseInside(what: string): void {
  * the stack has returned, so that it never runs in the middle of somebody's callback.
  */
 export class Work implements FlowOwner {
-  /** Makes the retries that are due; the worker calls it as long as somebody asks. */
-  readonly #retry: () => Flow<void>;
-  readonly #fail: ReportFailure;
+  readonly #core: DeviceCore;
   /** Operations on the stack. */
   #depth = 0;
   /** Whether retries are due. */
@@ -37,9 +33,8 @@ export class Work implements FlowOwner {
   #idle: (() => void)[] = [];
   #after: (() => void)[] = [];
 
-  constructor(retry: () => Flow<void>, fail: ReportFailure) {
-    this.#retry = retry;
-    this.#fail = fail;
+  constructor(core: DeviceCore) {
+    this.#core = core;
   }
 
   /** Whether nothing is queued or running. */
@@ -52,6 +47,8 @@ export class Work implements FlowOwner {
    * @param after called when it has succeeded; what it throws becomes the operation's error
    */
   enter<T>(flow: Flow<T>, after?: () => void): T | Promise<T> {
+    const { sections } = this.#core;
+    sections.enterOperation();
     this.#depth++;
     let result: T | Promise<T>;
     try {
@@ -59,6 +56,7 @@ export class Work implements FlowOwner {
     } finally {
       this.#depth--;
       if (this.#wanted) this.#kick();
+      sections.leave();
     }
     if (!isThenable(result)) {
       after?.();
@@ -66,6 +64,15 @@ export class Work implements FlowOwner {
     }
     this.#pending++;
     return result;
+  }
+
+  /** The next part of an operation that had to wait is a section of its own. */
+  flowResumed(): void {
+    this.#core.sections.enter();
+  }
+
+  flowPaused(): void {
+    this.#core.sections.leave();
   }
 
   /** An operation that had to wait has ended. */
@@ -117,6 +124,10 @@ export class Work implements FlowOwner {
     while (!this.idle) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  #fail(text: string, id: string): void {
+    this.#core.logFor('err', 'core', text, id);
+  }
+
   #ended(): void {
     this.#pending--;
     this.#kick();
@@ -125,13 +136,16 @@ export class Work implements FlowOwner {
 
   #kick(): void {
     if (!this.#wanted || this.#working || this.#depth > 0) return;
+    const { sections } = this.#core;
     this.#working = true;
     this.#depth++;
+    sections.enter();
     let result: unknown;
     try {
       result = outsideFrames(() => run(this.#work()));
     } finally {
       this.#depth--;
+      sections.leave();
     }
     if (isThenable(result)) void Promise.resolve(result).finally(() => this.#worked());
     else this.#worked();
@@ -141,7 +155,7 @@ export class Work implements FlowOwner {
     while (this.#wanted) {
       this.#wanted = false;
       try {
-        yield* this.#retry();
+        yield* this.#core.deferred.retryAll();
       } catch (error) {
         this.#fail(`deferred probe failed: ${describeError(error)}`, 'retry_failed');
       }

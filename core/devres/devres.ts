@@ -72,6 +72,16 @@ export class Devres {
     return value;
   }
 
+  /**
+   * As `acquire` of what is there at once, and gives its entry: for who gives it back early, by `releaseEntry`.
+   * @throws {Errno} as `acquire`
+   * @internal
+   */
+  enter<T>(label: string, get: () => T, release: Release<T>): DevresEntry {
+    this.faultPoint(label);
+    return this.#add(new DevresEntry(label, release, get()));
+  }
+
   async #acquireLater<T>(label: string, pending: PromiseLike<T>, release: Release<T>): Promise<T> {
     const binding = this.#binding;
     const value = await pending;

@@ -34,6 +34,8 @@ export interface Clock {
    * @internal
    */
   deadline(us: number, fn: () => void): ClockEvent;
+  /** As `after`, for somebody who waits: a clock that moves by itself goes there, as for `sleep`. Cancel it when the wait is over. */
+  alarm(us: number, fn: () => void): ClockEvent;
   /** Resolves `us` microseconds from now. */
   sleep(us: number): Promise<void>;
   /**

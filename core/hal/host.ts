@@ -3,6 +3,7 @@ import type { Log } from '../lib/log.js';
 import { type Token, token } from '../lib/token.js';
 import type { Clock } from './clock.js';
 import type { DmaMemory } from './dma.js';
+import type { InterruptController } from './interrupts.js';
 import type { PciRoot } from './pci.js';
 import type { Window } from './window.js';
 
@@ -42,6 +43,10 @@ export interface Host {
    * Where nothing is, it reads all ones.
    */
   map?(kind: 'io' | 'mem', address: number, sizeBytes: number): Window;
+  /** How devices interrupt; absent when they cannot. Known from construction on, used from `start` on. */
+  readonly interrupts?: InterruptController | undefined;
+  /** The requester id of the messages of a platform device, by its first address, as firmware tables tell; undefined when unknown. */
+  requesterId?(address: number): number | undefined;
   /** @throws {Errno} when the hardware cannot be reached; nothing is left running then */
   start(log: Log): MaybePromise<void>;
   /** Idempotent. */

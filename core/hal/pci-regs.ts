@@ -115,11 +115,32 @@ export const MSI_CONTROL = reg16('MSI_CONTROL', 0x02, {
   is64: field(7, 7, 'ro'),
   maskable: field(8, 8, 'ro'),
 });
+export const MSI_ADDRESS_LO = reg32('MSI_ADDRESS_LO', 0x04);
+/** Of functions with 64-bit addresses; the data of others is here. */
+export const MSI_ADDRESS_HI = reg32('MSI_ADDRESS_HI', 0x08);
+/** Data, mask bits and pending bits: of functions with 32-bit, and with 64-bit addresses. */
+export const MSI_DATA_32 = reg16('MSI_DATA_32', 0x08);
+export const MSI_DATA_64 = reg16('MSI_DATA_64', 0x0c);
+export const MSI_MASK_32 = reg32('MSI_MASK_32', 0x0c);
+export const MSI_MASK_64 = reg32('MSI_MASK_64', 0x10);
+export const MSI_PENDING_32 = reg32('MSI_PENDING_32', 0x10, {}, { mode: 'ro' });
+export const MSI_PENDING_64 = reg32('MSI_PENDING_64', 0x14, {}, { mode: 'ro' });
 export const MSIX_CONTROL = reg16('MSIX_CONTROL', 0x02, {
   size: field(10, 0, 'ro'),
   functionMask: field(14),
   enable: field(15),
 });
+/** Where the table is: the offset is in units of 8 bytes. */
+export const MSIX_TABLE = reg32('MSIX_TABLE', 0x04, { bar: field(2, 0, 'ro'), offset: field(31, 3, 'ro') });
+/** Where the pending bits are. */
+export const MSIX_PBA = reg32('MSIX_PBA', 0x08, { bar: field(2, 0, 'ro'), offset: field(31, 3, 'ro') });
+
+/** Registers of an entry of the MSI-X table, from its start. */
+export const MSIX_ENTRY_BYTES = 16;
+export const MSIX_ENTRY_ADDRESS_LO = reg32('MSIX_ENTRY_ADDRESS_LO', 0x0);
+export const MSIX_ENTRY_ADDRESS_HI = reg32('MSIX_ENTRY_ADDRESS_HI', 0x4);
+export const MSIX_ENTRY_DATA = reg32('MSIX_ENTRY_DATA', 0x8);
+export const MSIX_ENTRY_CONTROL = reg32('MSIX_ENTRY_CONTROL', 0xc, { mask: field(0), steeringTag: field(31, 16) });
 
 /** Values of `PCIE_FLAGS.type`. */
 export const PCIE_TYPES = {

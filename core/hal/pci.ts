@@ -60,6 +60,8 @@ export interface PciRoot {
   config(bus: number, devfn: number): Window;
   /** A window on `sizeBytes` of memory or I/O space from the bus address `address` on. */
   map(kind: 'io' | 'mem', address: number, sizeBytes: number): Window;
+  /** The interrupt line that a pin (1 to 4) of a device on the first bus is wired to; undefined when it is to none. */
+  irqLine?(devfn: number, pin: number): number | undefined;
   /** Tells of functions that come and go while the host runs. */
   onHotplug(listener: (event: PciHotplugEvent) => void): Subscription;
 }

@@ -103,12 +103,15 @@ export class VirtualClock implements Clock {
     return event;
   }
 
+  alarm(us: number, fn: () => void): ClockEvent {
+    const event = this.#add(us, fn, 'sleep');
+    this.#sleepers++;
+    this.#pump();
+    return event;
+  }
+
   sleep(us: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#add(us, resolve, 'sleep');
-      this.#sleepers++;
-      this.#pump();
-    });
+    return new Promise((resolve) => this.alarm(us, resolve));
   }
 
   async poll<T>(read: () => T | undefined | false, options: PollOptions): Promise<T> {

@@ -42,6 +42,7 @@ export const ERRNO = {
   ESTALE: 116,
   ECANCELED: 125,
   EPROBE_DEFER: 517,
+  ENOTSUPP: 524,
 } as const;
 
 /** The name of an error code; `EWOULDBLOCK` is Linux's alias of `EAGAIN`. */
@@ -55,15 +56,18 @@ export type ErrnoCode = keyof typeof ERRNO;
  */
 export class Errno extends Error {
   readonly code: ErrnoCode;
+  /** The rule that the caller broke, where one was recorded with this error. */
+  declare readonly rule?: string;
 
   /**
    * @param code the Linux name of the error
    * @param text `who: what is`; the code is put in front of it
-   * @param options `cause`: the error that led to this one
+   * @param options `cause`: the error that led to this one; `rule`: the rule that was broken, and recorded
    */
-  constructor(code: ErrnoCode, text: string, options?: { cause?: unknown }) {
+  constructor(code: ErrnoCode, text: string, options?: { cause?: unknown; rule?: string }) {
     super(`${code}: ${text}`, options);
     this.code = code;
+    if (options?.rule !== undefined) this.rule = options.rule;
   }
 
   override get name(): string {

@@ -23,6 +23,9 @@ export interface FlowOwner {
    * @param after absent when the flow failed; what it throws becomes the error of a flow that did not
    */
   flowEnded(after: (() => void) | undefined): void;
+  /** The flow goes on after it has waited: called before that step, and `flowPaused` after it. */
+  flowResumed(): void;
+  flowPaused(): void;
 }
 
 /**
@@ -60,6 +63,7 @@ async function finish<T>(
       }
       const outer = currentFrame();
       setFrame(inner);
+      owner?.flowResumed();
       try {
         const step = failed ? flow.throw(value) : flow.next(value);
         if (step.done === true) {
@@ -70,6 +74,7 @@ async function finish<T>(
         inner = currentFrame();
       } finally {
         setFrame(outer);
+        owner?.flowPaused();
       }
     }
   } finally {

@@ -3,6 +3,7 @@ import { type Mmio, PCI, type PciRoot } from '../hal/index.js';
 import { Errno } from '../lib/index.js';
 import { WINDOW_KINDS, type WindowKind } from './bar.js';
 import type { PciDevice } from './device.js';
+import type { PciInterrupts } from './interrupts.js';
 import { type Range, RangeSet } from './range.js';
 
 /** The unit in which a bridge forwards addresses. */
@@ -17,6 +18,10 @@ export class PciBusNode {
   readonly devices: PciDevice[] = [];
   /** The highest bus number below this bus. */
   subordinate: number;
+  /** How its devices interrupt; undefined where they cannot. */
+  readonly interrupts: PciInterrupts | undefined;
+  /** Whether messages of devices here or below are known not to arrive. */
+  noMsi = false;
   /** What reaches this bus; a space that does not has no ranges. */
   readonly #spaces = new Map<WindowKind, RangeSet>();
   readonly #offered: readonly WindowKind[];
@@ -24,14 +29,17 @@ export class PciBusNode {
   /**
    * @param parent the bridge above, or the host bridge
    * @param bridge the bridge above, when it is a PCI device
+   * @param interrupts default those of the bus above
    */
   constructor(
     readonly root: PciRoot,
     readonly number: number,
     readonly parent: Device,
     readonly bridge: PciDevice | undefined,
+    interrupts = bridge?.node.interrupts,
   ) {
     this.subordinate = number;
+    this.interrupts = interrupts;
     if (bridge !== undefined) {
       const { config, node } = bridge;
       this.#offered = WINDOW_KINDS.filter((kind) => node.offers(kind) && hasWindow(config, kind));
@@ -43,6 +51,11 @@ export class PciBusNode {
         root.apertures.filter((a) => a.kind === kind),
       );
     this.#offered = WINDOW_KINDS.filter((kind) => this.space(kind).ranges.length > 0);
+  }
+
+  /** Whether messages are known not to arrive from this bus, or from one above it. */
+  get hasNoMsi(): boolean {
+    return this.noMsi || this.bridge?.node.hasNoMsi === true;
   }
 
   /** Whether addresses of this kind could reach the bus. */

@@ -1,4 +1,3 @@
-import { Device } from '../device/index.js';
 import { type Clock, Mmio, PCI, type PciRoot, type Window, formatBdf } from '../hal/index.js';
 import { Errno, type MaybePromise, hex } from '../lib/index.js';
 import type { Bar, PciBar } from './bar.js';
@@ -7,6 +6,7 @@ import type { PciBusNode } from './bridge.js';
 import { type CapabilityEntry, type ExtCapabilityEntry, capabilities, extCapabilities } from './capability.js';
 import { ConfigWindow } from './config.js';
 import type { PciIdentity } from './id.js';
+import { PciIrqDevice } from './irq-device.js';
 import { resetFunction } from './reset.js';
 import { type PciState, restoreState, saveState } from './state.js';
 
@@ -26,7 +26,7 @@ const nothing = (): void => {};
  * space reads all ones from that moment on.
  * @see Linux 6.12 include/linux/pci.h struct pci_dev
  */
-export class PciDevice extends Device implements PciIdentity {
+export class PciDevice extends PciIrqDevice implements PciIdentity {
   readonly root: PciRoot;
   /** Number of the bus it is on. */
   readonly busNumber: number;
@@ -82,6 +82,7 @@ export class PciDevice extends Device implements PciIdentity {
     const hasSubsystem = this.headerType === 0;
     this.subsystemVendorId = hasSubsystem ? config.read(PCI.SUBSYSTEM_VENDOR_ID) : 0;
     this.subsystemDeviceId = hasSubsystem ? config.read(PCI.SUBSYSTEM_ID) : 0;
+    this.findMessages();
   }
 
   /** Whether there may be functions beside function 0; it tells for all of them. */
@@ -223,6 +224,7 @@ export class PciDevice extends Device implements PciIdentity {
   restoreState(state: PciState): void {
     restoreState(this, state);
     this.updateCommand();
+    this.restoreMessages();
   }
 
   /** Resets this function alone; what was set up in configuration space survives. See {@link resetFunction}. */
@@ -252,9 +254,13 @@ export class PciDevice extends Device implements PciIdentity {
     return this.clock.sleep(D3_US).then(() => {
       const now = this.powerState;
       if (now !== state && !this.isGone) throw new Errno('EIO', `${this.name}: is in D${now}, was to go to D${state}`);
-      if (state !== 0 || this.#asleep === undefined) return;
-      if (this.config.readField(control, PCI.PM_CONTROL.fields.noSoftReset) === 0) this.restoreState(this.#asleep);
+      if (state !== 0) return;
+      const asleep = this.#asleep;
       this.#asleep = undefined;
+      const hasForgotten = asleep !== undefined && this.config.readField(control, PCI.PM_CONTROL.fields.noSoftReset) === 0;
+      if (hasForgotten) this.restoreState(asleep);
+      // What was moved meanwhile was not written.
+      else this.restoreMessages();
     });
   }
 
@@ -275,6 +281,16 @@ export class PciDevice extends Device implements PciIdentity {
     this.#isGone = true;
     this.#window.cut();
     for (const child of this.secondary?.devices ?? []) child.markGone();
+  }
+
+  /** Somebody needs it to decode memory, or no longer does. @internal */
+  useMemory(delta: 1 | -1): void {
+    this.#use('memory', delta);
+  }
+
+  /** Somebody needs it to send, or no longer does. @internal */
+  useMaster(delta: 1 | -1): void {
+    this.#use('master', delta);
   }
 
   #enableAll(delta: 1 | -1): void {

@@ -19,6 +19,7 @@ import { BusLock } from './bus-lock.js';
 import { PciDevice } from './device.js';
 import type { PciDriver } from './driver.js';
 import { DynamicIds, idAttributes } from './dynamic-ids.js';
+import type { PciInterrupts } from './interrupts.js';
 import { HOTPLUG_BUSES, type ScanOptions, scanBus, scanSlot } from './scan.js';
 
 /** How much is kept below hot-plug ports for what may come. */
@@ -27,6 +28,8 @@ export interface PciBusOptions {
   readonly hotplugBuses?: number;
   /** Bytes of each kind of address space; default 256 of I/O, 2 MiB of memory, 2 MiB of prefetchable memory. */
   readonly hotplugBytes?: Partial<typeof HOTPLUG_BYTES>;
+  /** Whether devices may interrupt by messages; default true. Linux's `pci=nomsi`. */
+  readonly msi?: boolean;
 }
 
 /** One host bridge: its device, which has no driver, and its bus. */
@@ -52,9 +55,14 @@ export class PciBus {
   readonly #lock = new BusLock();
   readonly #options: ScanOptions & AssignOptions;
   readonly #segments: Segment[] = [];
+  readonly #interrupts: PciInterrupts | undefined;
+  readonly #noMsi: boolean;
 
-  constructor(core: DeviceCore, host: Host, options: PciBusOptions = {}) {
+  /** @param interrupts how devices interrupt; without it they cannot */
+  constructor(core: DeviceCore, host: Host, options: PciBusOptions = {}, interrupts?: PciInterrupts) {
     this.#core = core;
+    this.#interrupts = interrupts;
+    this.#noMsi = options.msi === false;
     this.#host = host;
     this.#options = {
       hotplugBuses: options.hotplugBuses ?? HOTPLUG_BUSES,
@@ -147,7 +155,8 @@ export class PciBus {
   *#addRoot(root: PciRoot): Flow<void> {
     const host = new Device({ name: `pci${hex(root.segment, 4)}:${hex(root.firstBus, 2)}`, release: () => {} });
     yield* settle(this.#core.add(host));
-    const node = new PciBusNode(root, root.firstBus, host, undefined);
+    const node = new PciBusNode(root, root.firstBus, host, undefined, this.#interrupts);
+    node.noMsi = this.#noMsi;
     node.subordinate = root.lastBus;
     const subscription = root.onHotplug((event) => this.#onHotplug(node, event));
     this.#segments.push({ host, node, subscription });

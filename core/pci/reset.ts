@@ -1,7 +1,7 @@
 import { PCI } from '../hal/index.js';
 import { Errno } from '../lib/index.js';
 import type { PciDevice } from './device.js';
-import { restoreState, saveState } from './state.js';
+import { saveState } from './state.js';
 
 const FLR_US = 100_000;
 /** From one power state to another. @see Linux 6.12 drivers/pci/pci.h PCI_PM_D3HOT_WAIT */
@@ -28,7 +28,7 @@ export function resetMethod(dev: PciDevice): ResetMethod | undefined {
 }
 
 /**
- * Resets a function, and writes back what was set up in configuration space. Nothing is decoded or sent meanwhile.
+ * Resets a function, and writes back what was set up in configuration space, with its messages and their masks. Nothing is decoded or sent meanwhile.
  * @throws {Errno} ENOTTY when it cannot be reset alone; ENODEV when it is gone; ETIMEDOUT when it does not come back
  * @see Linux 6.12 drivers/pci/pci.c pci_reset_function
  */
@@ -68,6 +68,5 @@ export async function resetFunction(dev: PciDevice): Promise<void> {
     return dev.config.read(PCI.VENDOR_ID) === dev.vendorId;
   };
   await clock.poll(isBack, { timeoutUs: READY_US, intervalUs: READY_LOOK_US, what: `${dev.name}: reset` });
-  restoreState(dev, state);
-  dev.updateCommand();
+  dev.restoreState(state);
 }

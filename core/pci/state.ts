@@ -1,4 +1,4 @@
-import { type Mmio, PCI, getField } from '../hal/index.js';
+import { PCI } from '../hal/index.js';
 import type { PciDevice } from './device.js';
 
 /** What software has set up in configuration space; see {@link saveState}. */
@@ -18,7 +18,8 @@ const COMMAND_WORD = 1;
 const SECONDARY_STATUS_WORD = 7;
 
 /**
- * Reads what software has set up, to be written back after a reset or a sleep. The MSI-X table is in a BAR, and not part of it.
+ * Reads what software has set up, to be written back after a reset or a sleep. Messages and their masks are not part of
+ * it: the core knows them, see `PciIrqDevice.restoreMessages`.
  * @see Linux 6.12 drivers/pci/pci.c pci_save_state
  */
 export function saveState(dev: PciDevice): PciState {
@@ -33,24 +34,7 @@ export function saveState(dev: PciDevice): PciState {
     const version = config.readField(PCI.inCap(pcie, PCI.PCIE_FLAGS), PCI.PCIE_FLAGS.fields.version);
     for (const offset of version < 2 ? PCIE_CONTROLS.slice(0, PCIE_CONTROLS_V1) : PCIE_CONTROLS) save(pcie + offset, 2);
   }
-  const msi = dev.findCapability(PCI.CAP_MSI);
-  if (msi !== undefined) for (const [offset, bytes] of msiLayout(config, msi)) save(msi + offset, bytes);
-  const msix = dev.findCapability(PCI.CAP_MSIX);
-  if (msix !== undefined) save(msix + PCI.MSIX_CONTROL.offset, 2);
   return { header, registers };
-}
-
-/** Address, data, mask, and control last, since it enables. */
-function msiLayout(config: Mmio, at: number): [number, 2 | 4][] {
-  const control = config.read(PCI.inCap(at, PCI.MSI_CONTROL));
-  const { is64, maskable } = PCI.MSI_CONTROL.fields;
-  const data = getField(is64, control) === 1 ? 12 : 8;
-  const layout: [number, 2 | 4][] = [[4, 4]];
-  if (data === 12) layout.push([8, 4]);
-  layout.push([data, 2]);
-  if (getField(maskable, control) === 1) layout.push([data + 4, 4]);
-  layout.push([PCI.MSI_CONTROL.offset, 2]);
-  return layout;
 }
 
 /**

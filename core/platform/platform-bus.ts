@@ -1,9 +1,8 @@
 import { Bus, Device, type DeviceCore, rootDevice } from '../device/index.js';
-import type { Host } from '../hal/host.js';
 import { Errno } from '../lib/errno.js';
 import { type MaybePromise, chain, isThenable } from '../lib/flow.js';
 import { IdAllocator } from '../lib/id-allocator.js';
-import { PlatformDevice, type PlatformOptions } from './platform-device.js';
+import { PlatformDevice, type PlatformHost, type PlatformInterrupts, type PlatformOptions } from './platform-device.js';
 import type { PlatformDriver, PlatformId } from './platform-driver.js';
 import { ResourceTree } from './resource-tree.js';
 
@@ -26,16 +25,18 @@ export class PlatformBus extends Bus<PlatformDevice, PlatformDriver> {
   readonly mem = new ResourceTree('mem');
   readonly io = new ResourceTree('io');
   readonly #core: DeviceCore;
-  readonly #host: Pick<Host, 'name' | 'map'> | undefined;
+  readonly #host: PlatformHost | undefined;
+  readonly #interrupts: PlatformInterrupts | undefined;
   readonly #autoIds = new IdAllocator('platform');
   readonly #once: WeakMap<object, Once>;
 
   /**
    * Registers bus `platform` and its root device.
    * @param host maps the devices' registers; without it `mapMem` gives EOPNOTSUPP
+   * @param interrupts the lines of devices; without it the number of an interrupt is that of its resource
    * @throws {Errno} EEXIST when the system has one
    */
-  constructor(core: DeviceCore, host?: Pick<Host, 'name' | 'map'>) {
+  constructor(core: DeviceCore, host?: PlatformHost, interrupts?: PlatformInterrupts) {
     const once = new WeakMap<object, Once>();
     super('platform', {
       match,
@@ -54,6 +55,7 @@ export class PlatformBus extends Bus<PlatformDevice, PlatformDriver> {
     });
     this.#core = core;
     this.#host = host;
+    this.#interrupts = interrupts;
     this.#once = once;
     core.registerBus(this);
     this.root = rootDevice(core, 'platform');
@@ -148,6 +150,7 @@ export class PlatformBus extends Bus<PlatformDevice, PlatformDriver> {
   #claim(dev: PlatformDevice): void {
     dev.parent ??= this.root;
     dev.host = this.#host;
+    dev.interrupts = this.#interrupts;
     if (dev.isAuto) {
       dev.id = this.#autoIds.alloc();
       dev.rename(`${dev.baseName}.${dev.id}.auto`);

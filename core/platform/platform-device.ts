@@ -1,9 +1,21 @@
 import { type AttributeGroup, Device } from '../device/index.js';
 import type { Host, PlatformResource } from '../hal/host.js';
 import { Mmio } from '../hal/mmio.js';
+import type { IrqHandle, IrqHandler, IrqSpec, Irqs, LineDomain, TriggerType } from '../irq/index.js';
 import { Errno } from '../lib/errno.js';
+import type { MessageSender } from '../msi/index.js';
 import type { ResourceClaim } from './resource-tree.js';
 import { SoftwareNode } from './software-node.js';
+
+/** What platform devices need of a host. @internal */
+export type PlatformHost = Pick<Host, 'name' | 'map' | 'requesterId'>;
+
+/** How platform devices interrupt. @internal */
+export interface PlatformInterrupts {
+  readonly irqs: Irqs;
+  /** The wired interrupts; undefined where there are none. */
+  readonly lines: LineDomain | undefined;
+}
 
 /** What the maker of a platform device says of it. */
 export interface PlatformOptions {
@@ -30,7 +42,7 @@ export interface PlatformOptions {
  * Its addresses are its own from `PlatformBus.add` until it is removed.
  * @see Linux 6.12 drivers/base/platform.c, include/linux/platform_device.h struct platform_device
  */
-export class PlatformDevice extends Device {
+export class PlatformDevice extends Device implements MessageSender {
   declare parent: Device | undefined;
   /** Its name without the id: what drivers match. */
   readonly baseName: string;
@@ -42,7 +54,9 @@ export class PlatformDevice extends Device {
   /** What it has of the resource trees, while it is added. @internal */
   claims: ResourceClaim[] = [];
   /** @internal */
-  host: Pick<Host, 'name' | 'map'> | undefined = undefined;
+  host: PlatformHost | undefined = undefined;
+  /** @internal */
+  interrupts: PlatformInterrupts | undefined = undefined;
   readonly #mapped = new Set<PlatformResource>();
 
   /** @throws {Errno} EINVAL without name; ERANGE for an id that is no integer from 0 up */
@@ -73,12 +87,44 @@ export class PlatformDevice extends Device {
     return typeof which === 'number' ? ofKind[which] : ofKind.find((r) => r.name === which);
   }
 
-  /** The number of an interrupt. @throws {Errno} ENXIO when it has no such one. @see Linux 6.12 platform.c platform_get_irq */
-  irq(which: number | string): number {
+  /**
+   * The number of an interrupt, to be requested.
+   * @param trigger how its line tells of it
+   * @throws {Errno} ENXIO when it has no such one, or the host has no such line; EBUSY when the line is in use otherwise
+   * @see Linux 6.12 platform.c platform_get_irq
+   */
+  irq(which: number | string, trigger: TriggerType = 'high'): number {
     const found = this.resource('irq', which);
     if (found === undefined) throw new Errno('ENXIO', `${this.name}: irq ${which} not found`);
-    return found.start;
+    const { interrupts } = this;
+    if (interrupts === undefined) return found.start;
+    if (interrupts.lines === undefined)
+      throw new Errno('ENXIO', `${this.name}: irq ${which} is line ${found.start}: the host has no lines`);
+    try {
+      return interrupts.lines.lineIrq(found.start, trigger);
+    } catch (cause) {
+      if (!Errno.is(cause, 'ERANGE')) throw cause;
+      throw new Errno('ENXIO', `${this.name}: irq ${which}: ${cause.text}`, { cause });
+    }
   }
+
+  /** Requests an interrupt until unbind. @throws {Errno} as `irq` and `Irqs.request`; EOPNOTSUPP when its bus has no interrupts */
+  requestIrq(which: number | string, handler: IrqHandler | IrqSpec): IrqHandle {
+    if (this.interrupts === undefined) throw new Errno('EOPNOTSUPP', `${this.name}: its bus has no interrupts`);
+    const trigger = typeof handler === 'function' ? undefined : handler.trigger;
+    return this.interrupts.irqs.request(this, this.irq(which, trigger), handler);
+  }
+
+  /** Who its messages say they are from, as the host tells by its first address; undefined when that is not known. */
+  get requesterId(): number | undefined {
+    const first = this.resource('mem', 0);
+    return first === undefined ? undefined : this.host?.requesterId?.(first.start);
+  }
+
+  /** It may always send. @internal */
+  messagesBegin(): void {}
+  /** @internal */
+  messagesEnd(): void {}
 
   /**
    * Registers in memory space, for as long as the device is bound.

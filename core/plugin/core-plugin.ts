@@ -3,7 +3,9 @@ import { DeviceCore } from '../device/index.js';
 import { Clock } from '../hal/index.js';
 import { Dma } from '../iommu/index.js';
 import type { Kernel } from '../kernel.js';
+import { Irqs } from '../irq/index.js';
 import { Log } from '../lib/log.js';
+import { Ims, Msi } from '../msi/index.js';
 import { PciBus } from '../pci/index.js';
 import { FauxBus, PlatformBus } from '../platform/index.js';
 import { Plugin } from './plugin.js';
@@ -25,6 +27,9 @@ export function corePlugin(kernel: Kernel, host: Plugin): Plugin {
       bind(PlatformBus).toConstantValue(kernel.platform);
       bind(FauxBus).toConstantValue(kernel.faux);
       bind(Dma).toConstantValue(kernel.dma);
+      bind(Irqs).toConstantValue(kernel.irqs);
+      bind(Msi).toConstantValue(kernel.msi);
+      bind(Ims).toConstantValue(kernel.ims);
     },
     { version: VERSION, requires: [host] },
   );

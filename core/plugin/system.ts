@@ -4,6 +4,7 @@ import { refuseInside } from '../device/work.js';
 import { Host } from '../hal/index.js';
 import { Kernel } from '../kernel.js';
 import { Errno, collect, joinErrors } from '../lib/errno.js';
+import { Signal, type Subscription } from '../lib/signal.js';
 import { Command } from './command.js';
 import { CORE, corePlugin } from './core-plugin.js';
 import { DeviceTree } from './device-tree.js';
@@ -14,6 +15,9 @@ import { LoadedPlugin, PluginTree } from './plugin-tree.js';
 import { orderOf } from './order.js';
 import { type Plugin, checkPlugin } from './plugin.js';
 import { Registry } from './registry.js';
+
+/** A system has been made, and nothing of it has run. */
+const starting = new Signal<[System]>();
 
 /**
  * A running system: a host, the core, and the drivers of the plugins that are loaded.
@@ -61,8 +65,17 @@ export class System implements AsyncDisposable {
       throw new Errno('EEXIST', `${more.length + 1} hosts: ${who} bind Host: load one of them`);
     }
     const system = new System(registry, new Kernel(registry.make(host) as Host));
+    starting.emit(system);
     await system.#start(host.plugin, order);
     return system;
+  }
+
+  /**
+   * Tells of each system that is about to start, whoever starts it: for tools that look on from the first step.
+   * @internal
+   */
+  static onStarting(listener: (system: System) => void): Subscription {
+    return starting.on(listener);
   }
 
   async #start(host: Plugin, order: readonly Plugin[]): Promise<void> {

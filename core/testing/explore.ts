@@ -33,6 +33,8 @@ type Step = (run: Run) => void;
 class Run {
   readonly pending = new Set<Promise<unknown>>();
   readonly unexpected: unknown[] = [];
+  /** Chooses among the device's interrupts, one after the other. */
+  turns = 0;
 
   constructor(readonly session: Session) {}
 
@@ -64,6 +66,11 @@ const CORE_STEPS: Readonly<Record<string, Step>> = {
   unbind: (run) => run.start(() => run.session.core.unbind(run.session.device)),
   reprobe: (run) => run.start(() => run.session.core.reprobe(run.session.device)),
   trigger: (run) => run.start(() => run.session.core.trigger()),
+  interrupt: (run) => {
+    const all = run.session.kernel.irqs.list().filter(({ activated, device }) => activated && device === run.session.device);
+    const one = all[run.turns++ % Math.max(all.length, 1)];
+    if (one !== undefined) run.start(() => run.session.kernel.irqs.inject(one.virq));
+  },
   vanish: (run) => {
     run.session.tap.tap.gone = true;
   },
@@ -74,7 +81,7 @@ const CORE_STEPS: Readonly<Record<string, Step>> = {
 };
 
 /**
- * Plays random schedules of binds, unbinds, removals, users' operations, turns of promises and clock events, and checks after
+ * Plays random schedules of binds, unbinds, removals, interrupts, users' operations, turns of promises and clock events, and checks after
  * each that everything settled, nothing is held, no rule was broken and every error was an `Errno`.
  *
  * A schedule that fails is shrunk and printed; the same seed gives the same schedules.

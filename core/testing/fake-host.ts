@@ -7,6 +7,7 @@ import {
   type PciRoot,
   VirtualClock,
 } from '../hal/index.js';
+import { FakeInterrupts } from './fake-interrupts.js';
 import { type FakePciFunction, FakePciRoot } from './fake-pci.js';
 
 const PAGE = 4096;
@@ -85,6 +86,8 @@ export class FakeHost implements Host {
   readonly clock = new VirtualClock();
   readonly dma: DmaMemory;
   readonly pci: readonly PciRoot[];
+  /** The test is the device: it posts messages and drives lines. */
+  readonly interrupts = new FakeInterrupts();
 
   constructor(options: FakeHostOptions = {}) {
     this.dma = new FakeDma(options.memoryBytes ?? 4 * 1024 * 1024);

@@ -20,6 +20,8 @@ export interface FakePciOptions {
   /** Base class, sub-class and interface in 24 bits; default 0xff0000 (unassigned). */
   readonly classCode?: number;
   readonly revision?: number;
+  /** Its interrupt pin, 1 to 4 (INTA to INTD); default 0, none. Device n has line 16 + (n + pin - 1) modulo 4. */
+  readonly interruptPin?: number;
   readonly subsystem?: { readonly vendor: number; readonly device: number };
   readonly bars?: readonly FakeBar[];
   /** Capabilities in order: id, and the bytes that follow id and next pointer. */
@@ -52,6 +54,8 @@ export class FakePciFunction {
     config.write32(0x08, (((options.classCode ?? 0xff0000) << 8) | (options.revision ?? 0)) >>> 0);
     config.write16(0x2c, options.subsystem?.vendor ?? 0);
     config.write16(0x2e, options.subsystem?.device ?? 0);
+    checkRange('fake function', 'interrupt pin', options.interruptPin ?? 0, 0, 4);
+    config.write8(0x3d, options.interruptPin ?? 0);
     this.#writable.set([0x47, 0x05], 0x04);
     this.#writable[0x3c] = 0xff;
     let index = 0;
@@ -171,6 +175,10 @@ export class FakePciRoot implements PciRoot {
 
   map(kind: 'io' | 'mem', address: number, sizeBytes: number): Window {
     return new RoutedWindow(this.#slots, kind, address, sizeBytes);
+  }
+
+  irqLine(at: number, pin: number): number {
+    return 16 + (((at >> 3) + pin - 1) & 3);
   }
 
   onHotplug(listener: (event: PciHotplugEvent) => void): Subscription {

@@ -61,6 +61,16 @@ export class DriverHarness implements AsyncDisposable {
     this.#started().tap.tap.gone = true;
   }
 
+  /**
+   * Raises an interrupt as its hardware would, and delivers it.
+   * @throws {Errno} EINVAL when there is no such interrupt or nobody has requested it
+   */
+  deliver(virq: number): void {
+    const { irqs } = this.kernel;
+    irqs.inject(virq);
+    irqs.drain();
+  }
+
   /** Moves virtual time by `us` and lets promises run. */
   async settle(us = 0): Promise<void> {
     const { clock } = this.#started().tap;

@@ -41,6 +41,8 @@ export class Session {
   readonly driver: Driver;
   #device: Device | undefined;
   #baseline = 0;
+  /** Interrupts that were there before the driver was bound. */
+  #ownIrqs: ReadonlySet<number> = new Set();
   #registered = false;
   #closed = false;
 
@@ -94,6 +96,7 @@ export class Session {
       throw new Errno('ENODEV', `harness: driver ${this.driver.name} matches no device of bus ${bus.name} (there: ${there})`);
     }
     this.#baseline = this.tap.dma.allocatedBytes;
+    this.#ownIrqs = new Set(this.kernel.irqs.list().map(({ virq }) => virq));
     this.watch.acquired = [];
     this.watch.violations.length = 0;
     this.trace.clear();
@@ -158,6 +161,15 @@ export class Session {
       for (const timer of this.tap.clock.timers) {
         if (this.#isBound(timer.owner)) continue;
         all.push({ owner: timer.owner, what: `timer due at ${timer.dueUs} us`, ageUs: undefined, stack: timer.stack });
+      }
+      const isTold = all.some(({ what }) => /^(irq|ims|msi|intx)/.test(what));
+      for (const { virq, device, actions } of this.kernel.irqs.list()) {
+        // A line is the platform's, whoever has used it first.
+        const isLine = virq < this.kernel.irqs.core.firstDynamicIrq;
+        if (isTold || isLine || this.#ownIrqs.has(virq) || (device !== undefined && this.#isBound(device.name))) continue;
+        const users = actions.map(({ name }) => name).join(', ');
+        const what = `irq ${virq}${users === '' ? '' : ` with handlers ${users}`}`;
+        all.push({ owner: device?.name ?? this.device.name, what, ageUs: undefined, stack: '' });
       }
       const bytes = this.tap.dma.allocatedBytes - this.#baseline;
       if (bytes > 0 && !all.some((h) => h.what.startsWith('dma'))) {

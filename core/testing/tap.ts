@@ -15,6 +15,7 @@ import type {
 import type { Subscription } from '../lib/signal.js';
 import { Device } from '../device/index.js';
 import type { Log } from '../lib/log.js';
+import { TapInterrupts } from './tap-interrupts.js';
 
 /** Register reads without time moving after which a driver is taken to be stuck. */
 export const SPIN_LIMIT = 100_000;
@@ -126,6 +127,10 @@ class TapRoot implements PciRoot {
     return new TapWindow(this.inner.map(kind, address, sizeBytes), `${kind} 0x${hex(address)}`, this.tap, this.clock);
   }
 
+  irqLine(at: number, pin: number): number | undefined {
+    return this.inner.irqLine?.(at, pin);
+  }
+
   onHotplug(listener: (event: PciHotplugEvent) => void): Subscription {
     return this.inner.onHotplug(listener);
   }
@@ -149,9 +154,17 @@ class TapClock implements Clock {
   }
 
   after(us: number, fn: () => void): ClockEvent {
+    return this.#noted(us, fn, 'after');
+  }
+
+  alarm(us: number, fn: () => void): ClockEvent {
+    return this.#noted(us, fn, 'alarm');
+  }
+
+  #noted(us: number, fn: () => void, kind: 'after' | 'alarm'): ClockEvent {
     const timer = this.#note(us);
-    if (timer === undefined) return this.inner.after(us, fn);
-    const event = this.inner.after(us, () => {
+    if (timer === undefined) return this.inner[kind](us, fn);
+    const event = this.inner[kind](us, () => {
       this.timers.delete(timer);
       fn();
     });
@@ -210,10 +223,12 @@ export class TapHost implements Host {
   readonly tap: TapState = { onAccess: undefined, gone: false, spins: 0, spunAt: -1 };
   readonly clock: TapClock;
   readonly pci: readonly PciRoot[];
+  readonly interrupts: TapInterrupts | undefined;
 
   constructor(readonly inner: Host) {
     this.clock = new TapClock(inner.clock);
     this.pci = inner.pci.map((root) => new TapRoot(root, this.tap, this.clock));
+    this.interrupts = inner.interrupts && new TapInterrupts(inner.interrupts, (what) => this.tap.onAccess?.(what));
   }
 
   get name(): string {
@@ -229,6 +244,9 @@ export class TapHost implements Host {
     if (this.inner.map === undefined) throw new Errno('EOPNOTSUPP', `${this.name}: has no addresses for platform devices`);
     const inner = this.inner.map(kind, address, sizeBytes);
     return new TapWindow(inner, `${kind} 0x${hex(address)}`, this.tap, this.clock);
+  }
+  requesterId(address: number): number | undefined {
+    return this.inner.requesterId?.(address);
   }
   start(log: Log): ReturnType<Host['start']> {
     return this.inner.start(log);

@@ -1,4 +1,12 @@
-import { type DmaBuffer, Errno, type Field, type MaybePromise, type Mmio, type PciDevice, type Reg } from '../../core/index.js';
+import {
+  Completion,
+  type DmaBuffer,
+  Errno,
+  type IrqReturn,
+  type MaybePromise,
+  type Mmio,
+  type PciDevice,
+} from '../../core/index.js';
 import * as R from '../../hw/regs/edu.js';
 import type { Edu } from './api.js';
 
@@ -9,21 +17,44 @@ const LARGEST_COPY = R.BUFFER_BYTES - 1;
 const PATTERN = 0x1234_5678;
 /** How long a command may take: ten DMA transfers. */
 const LIMIT_US = 10 * R.DMA_TIME_US;
-/** Pauses between two looks at a command that runs. */
-const FACTORIAL_LOOK_US = 10;
-const DMA_LOOK_US = R.DMA_TIME_US / 10;
+/** Pause between two looks at a device that has not interrupted. */
+const LOOK_US = R.DMA_TIME_US / 100;
+/** What a device that is gone says; all causes. */
+const ONES = 0xffff_ffff;
 
 /** One bound device: what users call through the class. */
 export class EduDevice implements Edu {
   /** Ends with the last piece of work asked for. */
   #last: Promise<unknown> = Promise.resolve();
   #isStopped = false;
+  readonly #computed: Completion;
+  readonly #transferred: Completion;
 
   constructor(
     private readonly dev: PciDevice,
     private readonly regs: Mmio,
     private readonly buffer: DmaBuffer,
-  ) {}
+  ) {
+    this.#computed = new Completion(dev.clock, `${dev.name}: factorial`);
+    this.#transferred = new Completion(dev.clock, `${dev.name}: dma`);
+  }
+
+  /** From now on it interrupts. */
+  start(): void {
+    this.regs.write(R.STATUS, { raise: 1 });
+  }
+
+  /** The handler: what is done is acknowledged, with MSI too, and who waits for it goes on. */
+  interrupted(): IrqReturn {
+    const causes = this.regs.read(R.IRQ_STATUS);
+    if (causes === 0 || causes === ONES) return 'none';
+    this.regs.write(R.IRQ_ACK, causes);
+    // Its line is low when this is over: a write may be under way still, and the line would interrupt again.
+    this.regs.read(R.IRQ_STATUS);
+    if ((causes & R.IRQ_FACTORIAL) !== 0) this.#computed.complete();
+    if ((causes & R.IRQ_DMA) !== 0) this.#transferred.complete();
+    return 'handled';
+  }
 
   isAlive(): boolean {
     this.regs.write(R.LIVENESS, PATTERN);
@@ -35,8 +66,9 @@ export class EduDevice implements Edu {
       throw new Errno('ERANGE', `${this.dev.name}: factorial of ${n}: must be an integer from 0 to ${LARGEST_N}`);
     }
     return this.#inTurn(async () => {
+      this.#computed.reinit();
       this.regs.write(R.FACTORIAL, n);
-      await this.#untilClear(R.STATUS, R.STATUS.fields.computing, FACTORIAL_LOOK_US);
+      await this.#until(this.#computed, () => !this.#isComputing);
       return this.regs.read(R.FACTORIAL);
     });
   }
@@ -60,40 +92,71 @@ export class EduDevice implements Edu {
   /** Lets no work go on; resolves when the device has ended what it had begun, and so leaves the buffer alone. */
   stop(): MaybePromise<void> {
     this.#isStopped = true;
-    const isIdle = (): boolean =>
-      this.dev.isGone ||
-      (this.#isClear(R.STATUS, R.STATUS.fields.computing) && this.#isClear(R.DMA_COMMAND, R.DMA_COMMAND.fields.start));
-    if (isIdle()) return;
-    return this.#poll(isIdle, DMA_LOOK_US, 'stop');
+    const gone = new Errno('ENODEV', `${this.dev.name}: is stopped`);
+    this.#computed.fail(gone);
+    this.#transferred.fail(gone);
+    this.regs.write(R.STATUS, { raise: 0 });
+    if (this.#isIdle) return this.#acknowledgeAll();
+    return this.#poll(() => this.#isIdle, 'stop').then(() => this.#acknowledgeAll());
+  }
+
+  /** What is raised when nobody handles it any more, would keep a line busy that others share. */
+  #acknowledgeAll(): void {
+    this.regs.write(R.IRQ_ACK, ONES);
+  }
+
+  get #isComputing(): boolean {
+    return this.regs.readField(R.STATUS, R.STATUS.fields.computing) === 1;
+  }
+
+  get #isTransferring(): boolean {
+    return this.regs.readField(R.DMA_COMMAND, R.DMA_COMMAND.fields.start) === 1;
+  }
+
+  get #isIdle(): boolean {
+    return this.dev.isGone || !(this.#isComputing || this.#isTransferring);
   }
 
   async #transfer(direction: number, source: number, destination: number, count: number): Promise<void> {
+    this.#transferred.reinit();
     this.regs.write(R.DMA_SOURCE, source);
     this.regs.write(R.DMA_DEST, destination);
     this.regs.write(R.DMA_COUNT, count);
-    this.regs.write(R.DMA_COMMAND, { start: 1, direction });
-    await this.#untilClear(R.DMA_COMMAND, R.DMA_COMMAND.fields.start, DMA_LOOK_US);
+    this.regs.write(R.DMA_COMMAND, { start: 1, direction, irq: 1 });
+    await this.#until(this.#transferred, () => !this.#isTransferring);
   }
 
-  #untilClear(reg: Reg, field: Field, intervalUs: number): Promise<void> {
-    const isDone = (): boolean => {
+  /** Waits for an interrupt, and then for the device to say that it is done: an interrupt may be lost, or come late. */
+  async #until(interrupt: Completion, isDone: () => boolean): Promise<void> {
+    let isLost = false;
+    try {
+      await interrupt.wait(LIMIT_US);
+    } catch (error) {
+      if (!Errno.is(error, 'ETIMEDOUT')) throw error;
+      isLost = true;
+    }
+    await this.#pollRunning(isDone, isLost ? 'command without interrupt' : 'command');
+    if (isLost) this.dev.log('warn', 'an interrupt was lost', 'lost_interrupt');
+  }
+
+  /** Looks until it is so, or until `stop`. */
+  async #pollRunning(isSo: () => boolean, what: string): Promise<void> {
+    const look = (): boolean => {
       this.#checkRunning();
-      return this.#isClear(reg, field);
+      return isSo();
     };
-    return this.#poll(isDone, intervalUs, reg.name);
+    await this.#poll(look, what);
+    this.#checkRunning();
   }
 
-  #isClear(reg: Reg, field: Field): boolean {
-    return this.regs.readField(reg, field) === 0;
-  }
-
-  async #poll(isDone: () => boolean, intervalUs: number, what: string): Promise<void> {
-    await this.dev.clock.poll(isDone, { intervalUs, timeoutUs: LIMIT_US, what: `${this.dev.name}: ${what}` });
+  async #poll(isDone: () => boolean, what: string): Promise<void> {
+    await this.dev.clock.poll(isDone, { intervalUs: LOOK_US, timeoutUs: LIMIT_US, what: `${this.dev.name}: ${what}` });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => {
-      this.#checkRunning();
+    const result = this.#last.then(async () => {
+      // One that took too long goes on, and until it ends the device drops what is written.
+      await this.#pollRunning(() => this.#isIdle, 'command before this one');
       return work();
     });
     this.#last = result.catch(() => {});

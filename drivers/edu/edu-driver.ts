@@ -29,6 +29,9 @@ export class EduDriver implements PciDriver<EduDevice> {
     const edu = new EduDevice(dev, regs, this.dma.alloc(dev, R.BUFFER_BYTES));
     if (!edu.isAlive()) throw new Errno('EIO', `${dev.name}: does not invert what is written to LIVENESS`);
     dev.setMaster();
+    dev.allocVectors({ types: ['msi', 'intx'] });
+    dev.requestIrq(0, () => edu.interrupted(), 'edu');
+    edu.start();
     dev.log('info', `edu ${regs.readField(R.IDENT, R.IDENT.fields.major)}.${regs.readField(R.IDENT, R.IDENT.fields.minor)}`);
     dev.publish(Edus, edu);
     return edu;

@@ -21,6 +21,7 @@ export { type ConfigHook, ConfigSpace } from './config-space.js';
 export { type DecodedRange, Endpoint, type EndpointPort } from './endpoint.js';
 export { ExtendedCapability, aer, deviceSerialNumber, rawExtended, vendorExtended } from './extended.js';
 export type { BarSpec, EndpointConfig } from './header.js';
+export { ImsSlots } from './ims-slots.js';
 export { EndpointIrq, type InterruptSink } from './irq.js';
 export {
   type DmaPort,

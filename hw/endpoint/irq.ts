@@ -8,7 +8,7 @@ import type { MsixTable } from './msix-table.js';
 export interface InterruptSink {
   /** The line changes: what it drives, after the disable bits. */
   intx(asserted: boolean): void;
-  /** A message leaves, as a memory write of the device. */
+  /** A message leaves, as a memory write of the device. The words may be signed: such are never boxed by the engine. */
   message(addressLo: number, addressHi: number, data: number): boolean;
 }
 
@@ -25,8 +25,13 @@ export class EndpointIrq implements IrqPort {
   readonly #msi: number;
   readonly #msix: number;
   readonly #table: MsixTable | undefined;
+  readonly #hasPin: boolean;
   #level = false;
   #asserted = false;
+  /** What the control registers say; read at each message. */
+  #msiOn = false;
+  #msixOn = false;
+  #msixMasked = false;
 
   /** @param caps offsets of the capabilities by id */
   constructor(space: ConfigSpace, caps: ReadonlyMap<number, number>, sink: InterruptSink, table: MsixTable | undefined) {
@@ -35,23 +40,25 @@ export class EndpointIrq implements IrqPort {
     this.#msi = caps.get(PCI.CAP_MSI) ?? 0;
     this.#msix = caps.get(PCI.CAP_MSIX) ?? 0;
     this.#table = table;
+    this.#hasPin = space.read8(PCI.INTERRUPT_PIN.offset) !== 0;
     space.onWrite(PCI.COMMAND.offset, 2, () => this.#driveLine());
     if (this.#msi !== 0) space.onWrite(this.#msi + PCI.MSI_CONTROL.offset, 22, () => this.#msiChanged());
     if (this.#msix !== 0) space.onWrite(this.#msix + PCI.MSIX_CONTROL.offset, 2, () => this.#msixControlChanged());
   }
 
   get msiEnabled(): boolean {
-    return this.#msi !== 0 && this.#space.field(PCI.MSI_CONTROL, 'enable', this.#msi) === 1;
+    return this.#msiOn;
   }
   get msixEnabled(): boolean {
-    return this.#msix !== 0 && this.#space.field(PCI.MSIX_CONTROL, 'enable', this.#msix) === 1;
+    return this.#msixOn;
   }
 
   get #msiControl(): number {
     return this.#space.read16(this.#msi + PCI.MSI_CONTROL.offset);
   }
-  get #msixMasked(): boolean {
-    return this.#space.field(PCI.MSIX_CONTROL, 'functionMask', this.#msix) === 1;
+  /** Messages that software has granted: at most what the function is capable of, whatever it wrote. */
+  #granted(control: number): number {
+    return 1 << Math.min(getField(MSI.enabled, control), getField(MSI.capable, control));
   }
   /** Where the mask bits of MSI are; the pending bits follow. */
   #maskAt(control: number): number {
@@ -59,15 +66,16 @@ export class EndpointIrq implements IrqPort {
   }
 
   intx(level: boolean): void {
+    if (!this.#hasPin) return;
     this.#level = level;
     this.#space.set16(PCI.STATUS.offset, ASSERTED, level ? ASSERTED : 0);
     this.#driveLine();
   }
 
   msi(n: number): boolean {
-    if (!this.msiEnabled) return false;
+    if (!this.#msiOn) return false;
     const control = this.#msiControl;
-    const index = n & ((1 << getField(MSI.enabled, control)) - 1);
+    const index = n & (this.#granted(control) - 1);
     if (getField(MSI.maskable, control) === 1) {
       const mask = this.#maskAt(control);
       const bit = (1 << index) >>> 0;
@@ -81,12 +89,12 @@ export class EndpointIrq implements IrqPort {
 
   msix(n: number): boolean {
     const table = this.#table;
-    if (table === undefined || !this.msixEnabled || !(n >= 0 && n < table.vectors)) return false;
-    if (table.masked(n) || this.#msixMasked) {
+    if (table === undefined || !this.#msixOn || !(n >= 0 && n < table.vectors)) return false;
+    if (this.#msixMasked || table.masked(n)) {
       table.setPending(n, true);
       return false;
     }
-    return this.#sink.message(table.addressLo(n), table.addressHi(n), table.data(n));
+    return this.#sink.message(table.addressLo(n) | 0, table.addressHi(n) | 0, table.data(n) | 0);
   }
 
   post(addressLo: number, addressHi: number, data: number): boolean {
@@ -96,13 +104,14 @@ export class EndpointIrq implements IrqPort {
   /** Back to the reset state; the capabilities are reset with their space. */
   reset(): void {
     this.#table?.reset();
+    this.#readControls();
     this.intx(false);
   }
 
   /** Sends what was pending and is masked no longer. @internal */
   entryChanged(n: number): void {
+    if (!this.#msixOn || this.#msixMasked) return;
     if (this.#table?.pending(n) !== true || this.#table.masked(n)) return;
-    if (!this.msixEnabled || this.#msixMasked) return;
     this.#table.setPending(n, false);
     this.msix(n);
   }
@@ -110,29 +119,40 @@ export class EndpointIrq implements IrqPort {
   #sendMsi(control: number, index: number): boolean {
     const is64 = getField(MSI.is64, control) === 1;
     // The low bits of the data, as many as there are messages, carry the index.
-    const granted = (1 << getField(MSI.enabled, control)) - 1;
-    const data = (this.#space.read16(this.#msi + (is64 ? 12 : 8)) & ~granted) | index;
-    return this.#sink.message(this.#space.read32(this.#msi + 4), is64 ? this.#space.read32(this.#msi + 8) : 0, data);
+    const low = this.#granted(control) - 1;
+    const data = (this.#space.read16(this.#msi + (is64 ? 12 : 8)) & ~low) | index;
+    const high = is64 ? this.#space.read32(this.#msi + 8) : 0;
+    return this.#sink.message(this.#space.read32(this.#msi + 4) | 0, high | 0, data);
+  }
+
+  #readControls(): void {
+    const space = this.#space;
+    this.#msiOn = this.#msi !== 0 && space.field(PCI.MSI_CONTROL, 'enable', this.#msi) === 1;
+    this.#msixOn = this.#msix !== 0 && space.field(PCI.MSIX_CONTROL, 'enable', this.#msix) === 1;
+    this.#msixMasked = this.#msix !== 0 && space.field(PCI.MSIX_CONTROL, 'functionMask', this.#msix) === 1;
   }
 
   #msiChanged(): void {
+    this.#readControls();
     this.#driveLine();
     const control = this.#msiControl;
-    if (getField(MSI.enable, control) === 0 || getField(MSI.maskable, control) === 0) return;
+    if (!this.#msiOn || getField(MSI.maskable, control) === 0) return;
     const mask = this.#maskAt(control);
     const ready = this.#space.read32(mask + 4) & ~this.#space.read32(mask);
     this.#space.set32(mask + 4, ready, 0);
-    for (let n = 0; n < 32; n++) if ((ready & (1 << n)) !== 0) this.msi(n);
+    // What is pending beyond the messages that are granted now, has none to be sent as.
+    for (let n = 0; n < this.#granted(control); n++) if ((ready & (1 << n)) !== 0) this.#sendMsi(control, n);
   }
 
   #msixControlChanged(): void {
+    this.#readControls();
     this.#driveLine();
     for (let n = 0; n < (this.#table?.vectors ?? 0); n++) this.entryChanged(n);
   }
 
   #driveLine(): void {
     const isDisabled = this.#space.field(PCI.COMMAND, 'intxDisable') === 1;
-    const asserted = this.#level && !isDisabled && !this.msiEnabled && !this.msixEnabled;
+    const asserted = this.#level && !isDisabled && !this.#msiOn && !this.#msixOn;
     if (asserted === this.#asserted) return;
     this.#asserted = asserted;
     this.#sink.intx(asserted);

@@ -57,7 +57,7 @@ export interface IrqPort {
   msi(n: number): boolean;
   /** Sends MSI-X message `n`; a masked one stays pending. */
   msix(n: number): boolean;
-  /** Posts a message that the device keeps elsewhere (IMS). */
+  /** Posts a message that the device keeps elsewhere (IMS). The words may be signed: such are never boxed by the engine. */
   post(addressLo: number, addressHi: number, data: number): boolean;
 }
 

@@ -19,14 +19,17 @@ class QemuTime {
   #nowUs = 0;
   #called = false;
 
-  constructor(link: Pick<QtestLink, 'irqLines' | 'stepClock'>) {
+  constructor(link: Pick<QtestLink, 'irqLines' | 'stepClock'>, interrupted: Signal<[]>) {
     this.#link = link;
     link.irqLines.on((_line, raised) => {
       this.#called ||= raised;
     });
+    interrupted.on(() => {
+      this.#called = true;
+    });
   }
 
-  /** Moves to `toUs`, or to the end of the piece in which a line was raised. */
+  /** Moves to `toUs`, or to the end of the piece in which a line was raised or a doorbell rang. */
   advance(toUs: number): number {
     const pieceUs = Math.max(PIECE_US, (toUs - this.#nowUs) / PIECES);
     this.#called = false;
@@ -51,8 +54,9 @@ class QemuTime {
  * @internal
  */
 export class SteppedClock extends VirtualClock {
-  constructor(link: Pick<QtestLink, 'irqLines' | 'stepClock'>) {
-    const qemu = new QemuTime(link);
+  /** @param interrupted told when an interrupt became pending */
+  constructor(link: Pick<QtestLink, 'irqLines' | 'stepClock'>, interrupted: Signal<[]>) {
+    const qemu = new QemuTime(link, interrupted);
     super({ advance: (toUs) => qemu.advance(toUs) });
   }
 
@@ -90,6 +94,9 @@ export class AdoptedClock implements Clock {
   }
   deadline(us: number, fn: () => void): ClockEvent {
     return this.#started().deadline(us, fn);
+  }
+  alarm(us: number, fn: () => void): ClockEvent {
+    return this.#started().alarm(us, fn);
   }
   sleep(us: number): Promise<void> {
     return this.#started().sleep(us);

@@ -5,8 +5,10 @@ import type { Signal } from '../../core/lib/signal.js';
 import type { Clock } from '../../core/hal/clock.js';
 import type { DmaMemory } from '../../core/hal/dma.js';
 import type { Host, HostCapabilities } from '../../core/hal/host.js';
+import type { InterruptController } from '../../core/hal/interrupts.js';
 import type { PciRoot } from '../../core/hal/pci.js';
 import { AdoptedClock, SteppedClock } from './qtest-clock.js';
+import { QtestInterrupts } from './qtest-interrupts.js';
 import { QtestLink, tryOpenWriter, tryRead } from './qtest-link.js';
 import { FileMemory } from './qtest-memory.js';
 import { type QtestConfig, type QtestOptions, checkOptions } from './qtest-options.js';
@@ -31,6 +33,11 @@ export class QtestHost implements Host {
   readonly dma: DmaMemory;
   readonly pci: readonly PciRoot[];
   /**
+   * One CPU. Messages are words of guest memory that the host looks at after each access and clock step, and every millisecond:
+   * several of one doorbell between two looks are one, so a handler asks its device what there is to do.
+   */
+  readonly interrupts: InterruptController;
+  /**
    * The inputs of the I/O APIC as they change: told after the access or clock step during which they were heard. A listener
    * takes note; it must not access the hardware.
    */
@@ -40,6 +47,7 @@ export class QtestHost implements Host {
   readonly #link = new QtestLink();
   readonly #memory: FileMemory;
   readonly #root: QtestPciRoot;
+  readonly #interrupts: QtestInterrupts;
   #time: HostCapabilities['time'] = 'real';
   #qemu: QtestProcess | undefined = undefined;
   #stopping: Promise<void> | undefined = undefined;
@@ -48,10 +56,12 @@ export class QtestHost implements Host {
   constructor(options: QtestOptions = {}) {
     this.#config = checkOptions(options);
     this.#memory = new FileMemory(this.#config.memoryMiB * 2 ** 20);
-    this.#root = new QtestPciRoot(this.#link, this.#config.machine === 'q35');
+    this.#root = new QtestPciRoot(this.#link, this.#config.machine);
+    this.#interrupts = new QtestInterrupts(this.#link, this.#memory);
     this.clock = this.#clock;
     this.dma = this.#memory;
     this.pci = [this.#root];
+    this.interrupts = this.#interrupts;
     this.irqLines = this.#link.irqLines;
   }
 
@@ -78,9 +88,10 @@ export class QtestHost implements Host {
       await this.#connect(qemu);
       this.#root.start();
       this.#link.interceptIrqs();
+      this.#interrupts.start();
       const steps = this.#link.canStep();
       this.#time = steps ? 'virtual' : 'real';
-      this.#clock.adopt(steps ? new SteppedClock(this.#link) : new RealClock());
+      this.#clock.adopt(steps ? new SteppedClock(this.#link, this.#interrupts.interrupted) : new RealClock());
       const { machine, memoryMiB, devices } = this.#config;
       log.write('info', this.name, `${machine}, ${memoryMiB} MiB, ${this.#time} time, devices: ${devices.join(' ')}`);
     } catch (error) {
@@ -129,6 +140,7 @@ export class QtestHost implements Host {
   }
 
   async #end(qemu: QtestProcess): Promise<void> {
+    this.#interrupts.stop();
     this.#link.close();
     this.#memory.close();
     await qemu.stop();

@@ -66,11 +66,15 @@ export class QtestLink {
    * note; it must not access the hardware.
    */
   readonly irqLines = new Signal<[line: number, raised: boolean]>();
+  /** Called after each answered request; it must not access the hardware. */
+  onReply: (() => void) | undefined = undefined;
   readonly #heard: string[] = [];
   readonly #buffer = Buffer.alloc(0x1_0000);
   #text = '';
   #in = -1;
   #out = -1;
+  /** Another end of `#out` that does not block. */
+  #ear = -1;
   #qemu: QtestProcess | undefined = undefined;
   #watchdog: Watchdog | undefined = undefined;
   #fault: Errno | undefined = new Errno('EIO', 'qemu: not running: start the host first');
@@ -79,6 +83,7 @@ export class QtestLink {
   open(qemu: QtestProcess, watchdog: Watchdog): void {
     this.#in = openWriter(qemu.path('qtest.in'));
     this.#out = openReader(qemu.path('qtest.out'));
+    this.#ear = openSync(qemu.path('qtest.out'), constants.O_RDONLY | constants.O_NONBLOCK);
     this.#qemu = qemu;
     this.#watchdog = watchdog;
     this.#fault = undefined;
@@ -88,8 +93,8 @@ export class QtestLink {
   close(): void {
     this.#fault = new Errno('EIO', 'qemu: not running: the host was stopped');
     this.#watchdog?.stop();
-    for (const fd of [this.#in, this.#out]) if (fd >= 0) closeSync(fd);
-    this.#in = this.#out = -1;
+    for (const fd of [this.#in, this.#out, this.#ear]) if (fd >= 0) closeSync(fd);
+    this.#in = this.#out = this.#ear = -1;
     this.#text = '';
     this.#heard.length = 0;
   }
@@ -121,6 +126,13 @@ export class QtestLink {
   /** Makes `irqLines` tell of the inputs of the I/O APIC; once per QEMU. */
   interceptIrqs(): void {
     this.#ok('irq_intercept_in ioapic');
+  }
+
+  /** Tells of lines that changed since the last request, without a request. Nothing when QEMU is gone. */
+  hear(): void {
+    if (this.#fault !== undefined) return;
+    this.#text += tryRead(this.#ear);
+    for (let line = this.#takeLine(); line !== undefined; line = this.#takeLine()) this.#tell(line);
   }
 
   /** Whether virtual time moves by command: QEMU knows the command only under accel=qtest. */
@@ -158,21 +170,27 @@ export class QtestLink {
       this.#watchdog?.turn();
     }
     while (this.#heard.length > 0) this.#tell(this.#heard.shift()!);
+    this.onReply?.();
     return reply;
   }
 
   #readLine(): string {
     for (;;) {
-      const end = this.#text.indexOf('\n');
-      if (end >= 0) {
-        const line = this.#text.slice(0, end);
-        this.#text = this.#text.slice(end + 1);
-        return line;
-      }
+      const line = this.#takeLine();
+      if (line !== undefined) return line;
       const length = readSync(this.#out, this.#buffer);
       if (length === 0) throw new Errno('EPIPE', 'qemu: end of its pipe');
       this.#text += this.#buffer.toString('latin1', 0, length);
     }
+  }
+
+  /** The first whole line of what was read. */
+  #takeLine(): string | undefined {
+    const end = this.#text.indexOf('\n');
+    if (end < 0) return undefined;
+    const line = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end + 1);
+    return line;
   }
 
   #explain(command: string, error: unknown): Errno {

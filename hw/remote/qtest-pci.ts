@@ -2,6 +2,7 @@ import { Errno, Signal, type Subscription, hex } from '../../core/lib/index.js';
 import type { PciAperture, PciHotplugEvent, PciRoot } from '../../core/hal/pci.js';
 import type { AccessBytes, Window } from '../../core/hal/window.js';
 import type { QtestLink, ReadOp, WriteOp } from './qtest-link.js';
+import type { QtestConfig } from './qtest-options.js';
 
 /** Where configuration space is put in memory: 1 MiB a bus, up to the memory aperture's neighbour at 0xc0000000. */
 const ECAM = 0xb000_0000;
@@ -11,6 +12,22 @@ const CONFIG_DATA = 0xcfc;
 const PCIEXBAR_LO = 0x60;
 const PCIEXBAR_HI = 0x64;
 const PCIEXBAREN = 1;
+/**
+ * The ISA bridge of a pc, 0000:00:01.0, and the ISA interrupts that its PIRQ A to D are connected to: none after reset, so we choose.
+ * @see Intel 82371SB (PIIX3) datasheet, PIRQRC[A:D]; QEMU 11.1 hw/pci-host/i440fx.c, hw/isa/piix.c
+ */
+const PIIX3_DEVFN = 0x08;
+const PIRQRC = 0x60;
+const PIRQ_TO_ISA = [10, 11, 5, 7] as const;
+/**
+ * I/O APIC inputs of q35: PIRQ A to D are 16 to 19, E to H 20 to 23. Below the first slot of the ICH9, a slot's pins are wired to
+ * E to H, each slot one further; in its slots to A to D, but those behind its bridge to PCI to E to H.
+ * @see QEMU 11.1 hw/isa/lpc_ich9.c ich9_cc_init, ich9_cc_update
+ */
+const PIRQ_A_LINE = 16;
+const PIRQ_E_LINE = 20;
+const ICH9_FIRST_SLOT = 25;
+const ICH9_BRIDGE_SLOT = 30;
 
 const APERTURES: readonly PciAperture[] = [
   { kind: 'mem', base: 0xe000_0000, limit: 0xfebf_ffff },
@@ -135,18 +152,21 @@ export class QtestPciRoot implements PciRoot {
   readonly lastBus = 255;
   readonly apertures = APERTURES;
   readonly #link: QtestLink;
-  readonly #ecam: boolean;
+  readonly #machine: QtestConfig['machine'];
   readonly #hotplug = new Signal<[PciHotplugEvent]>();
 
-  /** @param ecam whether the bridge is q35's, with configuration space in memory */
-  constructor(link: QtestLink, ecam: boolean) {
+  constructor(link: QtestLink, machine: QtestConfig['machine']) {
     this.#link = link;
-    this.#ecam = ecam;
+    this.#machine = machine;
   }
 
-  /** Sets the bridge up; once, after the start. */
+  /** Sets the bridge up as firmware would; once, after the start. */
   start(): void {
-    if (!this.#ecam) return;
+    if (this.#machine === 'pc') {
+      const isa = new PortConfigWindow(this.#link, 0, PIIX3_DEVFN);
+      for (const [i, irq] of PIRQ_TO_ISA.entries()) isa.write8(PIRQRC + i, irq);
+      return;
+    }
     const bridge = new PortConfigWindow(this.#link, 0, 0);
     bridge.write32(PCIEXBAR_HI, 0);
     bridge.write32(PCIEXBAR_LO, ECAM + PCIEXBAREN);
@@ -156,7 +176,7 @@ export class QtestPciRoot implements PciRoot {
     if (!(Number.isInteger(bus) && bus >= 0 && bus <= 255 && Number.isInteger(devfn) && devfn >= 0 && devfn <= 255)) {
       throw new Errno('EINVAL', `qtest: bus ${bus}, function ${devfn}: each must be an integer of 0 to 255`);
     }
-    if (this.#ecam) return new MemWindow(this.#link, ECAM + bus * 0x10_0000 + devfn * 0x1000, 4096);
+    if (this.#machine === 'q35') return new MemWindow(this.#link, ECAM + bus * 0x10_0000 + devfn * 0x1000, 4096);
     return new PortConfigWindow(this.#link, bus, devfn);
   }
 
@@ -174,6 +194,14 @@ export class QtestPciRoot implements PciRoot {
       throw new Errno('EINVAL', `qtest: ${sizeBytes} bytes at 0x${hex(address)} are no range of ${kind} space`);
     }
     return kind === 'io' ? new SpaceWindow(this.#link, 'io', address, sizeBytes) : new MemWindow(this.#link, address, sizeBytes);
+  }
+
+  irqLine(devfn: number, pin: number): number | undefined {
+    if (!(pin >= 1 && pin <= 4)) return undefined;
+    const slot = devfn >> 3;
+    if (this.#machine === 'pc') return PIRQ_TO_ISA[(slot + pin - 2) & 3];
+    if (slot < ICH9_FIRST_SLOT) return PIRQ_E_LINE + ((slot + pin - 1) & 3);
+    return (slot === ICH9_BRIDGE_SLOT ? PIRQ_E_LINE : PIRQ_A_LINE) + pin - 1;
   }
 
   /** Nothing comes or goes on this host. */

@@ -32,6 +32,10 @@ export class RealClock implements Clock {
     return this.after(us, fn);
   }
 
+  alarm(us: number, fn: () => void): ClockEvent {
+    return this.after(us, fn);
+  }
+
   sleep(us: number): Promise<void> {
     return new Promise((resolve) => {
       this.after(us, resolve);

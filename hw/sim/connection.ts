@@ -1,11 +1,9 @@
-import type { ClockEvent, VirtualClock } from '../../core/hal/index.js';
-import { Random } from '../../core/lib/index.js';
+import { type ClockEvent, type VirtualClock, isInterruptAddress } from '../../core/hal/index.js';
+import { Random, type Signal } from '../../core/lib/index.js';
 import { type DmaPort, type ModelClock, type ModelLog, NO_ADDRESS } from '../endpoint/index.js';
+import type { SimInterrupts } from './interrupts.js';
 import type { DmaFault, Journal } from './journal.js';
 import type { PhysicalMemory } from './memory.js';
-
-/** Writes of devices to this MiB are interrupt messages, as on x86. */
-const MESSAGES = { start: 0xfee0_0000, end: 0xfef0_0000 } as const;
 
 /** What all devices of a machine share. */
 export interface Fabric {
@@ -13,10 +11,19 @@ export interface Fabric {
   readonly memory: PhysicalMemory;
   readonly journal: Journal;
   readonly seed: number;
-  /** An interrupt message arrived. */
-  message(who: string, address: number, data: number): void;
-  /** A line changed. */
-  intx(who: string, asserted: boolean): void;
+  readonly interrupts: SimInterrupts;
+  /** A device's line changed: name, whether the device asserts it. */
+  readonly lines: Signal<[string, boolean]>;
+}
+
+/** What a device is to the machine, by where it is plugged in. */
+export interface Requester {
+  /** The wire of its interrupt pin; undefined when it has none. */
+  readonly line: number | undefined;
+  /** Whether it may write and read memory now. */
+  isMaster(): boolean;
+  /** What its accesses carry: bus, device and function as 16 bits. */
+  requesterId(): number;
 }
 
 /**
@@ -26,23 +33,36 @@ export interface Fabric {
 export class Connection implements DmaPort, ModelClock, ModelLog {
   readonly random: Random;
   readonly #fabric: Fabric;
-  readonly #isMaster: () => boolean;
+  readonly #requester: Requester;
+  readonly #interrupts: SimInterrupts;
+  readonly #posts: SimInterrupts['posts'];
   #alive = true;
+  /** What its accesses carry while it may make them; -1 until it has been asked, and while it may not. */
+  #requesterId = -1;
+  /** It asserts its line. */
+  #isAsserting = false;
 
-  /** @param isMaster whether the device may write and read memory now */
   constructor(
     readonly name: string,
     fabric: Fabric,
-    isMaster: () => boolean,
+    requester: Requester,
   ) {
     this.#fabric = fabric;
-    this.#isMaster = isMaster;
+    this.#requester = requester;
+    this.#interrupts = fabric.interrupts;
+    this.#posts = fabric.interrupts.posts;
     this.random = new Random(mix(fabric.seed, name));
   }
 
   /** The device is gone. */
   cut(): void {
     this.#alive = false;
+    this.#requesterId = -1;
+  }
+
+  /** What the requester tells may have changed. */
+  requesterChanged(): void {
+    this.#requesterId = -1;
   }
 
   /** Runs the model; what it throws is recorded. */
@@ -116,27 +136,53 @@ export class Connection implements DmaPort, ModelClock, ModelLog {
 
   /** Sends an interrupt message: a memory write, which interrupt hardware takes when it is addressed to it. */
   message(addressLo: number, addressHi: number, data: number): boolean {
-    const address = this.address(addressLo, addressHi);
-    if (address < MESSAGES.start || address >= MESSAGES.end) return this.write32(address, data);
-    if (!this.#mayMaster('message', address, 4)) return false;
-    this.#fabric.message(this.name, address, data);
+    if (!isInterruptAddress(addressLo, addressHi)) return this.write32(this.address(addressLo, addressHi), data);
+    const interrupts = this.#interrupts;
+    if (!this.#isMaster) {
+      this.#refuse('message', addressLo >>> 0, 4);
+      return false;
+    }
+    if (!interrupts.takesMessages) {
+      this.#fabric.journal.dmaFault(this.name, 'message', addressLo >>> 0, 4, 'unmapped');
+      return false;
+    }
+    if (this.#posts.active) this.#posts.emit(this.name, this.#requesterId, addressLo >>> 0, data >>> 0);
+    // Signed words are small integers to the engine, which keeps them off the heap.
+    interrupts.message(this.#requesterId, addressLo | 0, data | 0);
     return true;
   }
 
+  /** The device asserts its line, or does no longer. */
   intx(asserted: boolean): void {
-    if (this.#alive || !asserted) this.#fabric.intx(this.name, asserted);
+    const isAsserting = asserted && this.#alive;
+    if (isAsserting === this.#isAsserting) return;
+    this.#isAsserting = isAsserting;
+    this.#fabric.lines.emit(this.name, isAsserting);
+    if (this.#requester.line !== undefined) this.#interrupts.lines.drive(this.#requester.line, isAsserting);
   }
 
-  #mayMaster(kind: DmaFault['kind'], address: number, length: number): boolean {
-    if (this.#alive && this.#isMaster()) return true;
+  get #isMaster(): boolean {
+    return this.#requesterId >= 0 || this.#ask();
+  }
+
+  #ask(): boolean {
+    if (!this.#alive || !this.#requester.isMaster()) return false;
+    this.#requesterId = this.#requester.requesterId();
+    return true;
+  }
+
+  /** Records that an access was not the device's to make. */
+  #refuse(kind: DmaFault['kind'], address: number, length: number): void {
     this.#fabric.journal.dmaFault(this.name, kind, address, length, this.#alive ? 'bus master' : 'gone');
-    return false;
   }
 
   #reaches(kind: 'read' | 'write', address: number, length: number): boolean {
     // `address` has recorded it.
     if (address === NO_ADDRESS) return false;
-    if (!this.#mayMaster(kind, address, length)) return false;
+    if (!this.#isMaster) {
+      this.#refuse(kind, address, length);
+      return false;
+    }
     const { memory, journal } = this.#fabric;
     if (!Number.isSafeInteger(address) || address < 0 || !Number.isSafeInteger(address + length) || length < 0) {
       journal.dmaFault(this.name, kind, address, length, 'address');

@@ -5,6 +5,7 @@
 export * from '../endpoint/index.js';
 export { type ReadHook, RegisterFile, VirtualClock, type VirtualClockOptions, type WriteHook } from '../../core/hal/index.js';
 export { Random } from '../../core/lib/index.js';
+export type { InterruptOptions, InterruptPlatform, SimInterrupts } from './interrupts.js';
 export type { DmaFault, DmaFaultReason, GuestError, ModelError } from './journal.js';
 export { type LineListener, Machine, type MachineOptions, type MessageListener, type Removal } from './machine.js';
 export { PhysicalMemory } from './memory.js';

@@ -1,3 +1,4 @@
+import { type RemapFault, type RemapFaultReason, formatBdf } from '../../core/hal/index.js';
 import { Log, describeError, hex } from '../../core/lib/index.js';
 
 /** An exception that a model let out: a bug of the model. */
@@ -41,6 +42,7 @@ export class Journal {
   readonly modelErrors: ModelError[] = [];
   readonly guestErrors: GuestError[] = [];
   readonly dmaFaults: DmaFault[] = [];
+  readonly remapFaults: RemapFault[] = [];
   log: Log;
   readonly #now: () => number;
 
@@ -63,6 +65,22 @@ export class Journal {
     keep(this.dmaFaults, { timeUs: this.#now(), who, kind, address, sizeBytes, reason });
     const what = `dma ${kind} of ${sizeBytes} bytes at 0x${hex(address)}`;
     this.log.write('warn', who, `${what}: ${reason}`, 'dma_fault');
+  }
+
+  /** @returns what it has recorded */
+  remapFault(
+    requesterId: number,
+    address: number,
+    data: number,
+    index: number | undefined,
+    reason: RemapFaultReason,
+  ): RemapFault {
+    const fault = { timeUs: this.#now(), requesterId, address, data, index, reason };
+    keep(this.remapFaults, fault);
+    const what = `interrupt message 0x${hex(data)} to 0x${hex(address)}${index === undefined ? '' : `, entry ${index}`}`;
+    // A requester id has no segment.
+    this.log.write('warn', formatBdf(0, requesterId >>> 8, requesterId & 0xff), `${what}: ${reason}`, 'remap_fault');
+    return fault;
   }
 }
 

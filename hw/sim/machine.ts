@@ -1,18 +1,20 @@
 import {
   type Host,
   type HostCapabilities,
+  type RemapFault,
   type VirtualClock,
   type VirtualClockOptions,
   type Window,
   formatBdf,
 } from '../../core/hal/index.js';
-import { Errno, type Log, Signal, type Subscription, checkRange, describeError, hex } from '../../core/lib/index.js';
+import { Errno, type Log, Signal, type Subscription, describeError, hex } from '../../core/lib/index.js';
 import type { Fabric } from './connection.js';
+import { type InterruptOptions, SimInterrupts } from './interrupts.js';
 import { type DmaFault, type GuestError, Journal, type ModelError } from './journal.js';
 import { MappedWindow } from './mapped-window.js';
 import { PhysicalMemory } from './memory.js';
 import { PlatformBus } from './platform.js';
-import { Root } from './root.js';
+import { Root, checkRoots } from './root.js';
 import { SimClock } from './sim-clock.js';
 import { type Functions, Slot } from './slot.js';
 import {
@@ -28,11 +30,9 @@ import {
 } from './topology.js';
 
 /** What a machine is made of. */
-export interface MachineOptions {
+export interface MachineOptions extends InterruptOptions {
   /** Source of all randomness in the machine; default 1. */
   readonly seed?: number;
-  /** 1 to 64; default 1. */
-  readonly cpus?: number;
   /** Default 256 MiB. Takes up room only where it is used. */
   readonly memoryBytes?: number;
   readonly devices?: readonly DeviceSpec[];
@@ -52,9 +52,9 @@ export interface Removal {
   report(): void;
 }
 
-/** An interrupt message that arrived from the device `who`. */
+/** An interrupt message that arrived from the device `who`, before anything has judged it. */
 export type MessageListener = (who: string, address: number, data: number) => void;
-/** A line of the device `who` that changed. */
+/** The device `who` asserts its line, or does no longer; others may share the line. */
 export type LineListener = (who: string, asserted: boolean) => void;
 
 /**
@@ -76,35 +76,36 @@ export class Machine implements Host {
   readonly clock: VirtualClock;
   readonly dma: PhysicalMemory;
   readonly pci: readonly Root[];
+  readonly interrupts: SimInterrupts;
   readonly seed: number;
-  readonly cpus: number;
   readonly #journal: Journal;
   readonly #platform: PlatformBus;
   readonly #fabric: Fabric;
-  readonly #messages = new Signal<[string, number, number]>();
-  readonly #lines = new Signal<[string, boolean]>();
   #isRunning = false;
 
   /** @throws {Errno} EINVAL, EBUSY or ERANGE for what cannot be built; names the slot */
   constructor(options: MachineOptions = {}) {
-    const { seed = 1, cpus = 1, memoryBytes = 256 * 2 ** 20, devices = [], roots = [{}], postedWrites = true } = options;
-    checkRange('sim', 'cpus', cpus, 1, 64);
+    const { seed = 1, memoryBytes = 256 * 2 ** 20, devices = [], roots = [{}], postedWrites = true } = options;
     this.seed = seed;
-    this.cpus = cpus;
-    const clock = new SimClock({ mode: options.clock ?? 'auto' }, () => this.drain());
+    const clock = new SimClock(
+      { mode: options.clock ?? 'auto' },
+      () => this.#flush(),
+      () => this.drain(),
+    );
     this.clock = clock;
     this.dma = new PhysicalMemory(memoryBytes);
     this.#journal = new Journal(() => clock.now());
+    this.interrupts = new SimInterrupts(options, this.dma, this.#journal);
     this.#fabric = {
       clock,
       memory: this.dma,
       journal: this.#journal,
       seed,
-      message: (who, address, data) => this.#messages.emit(who, address, data),
-      intx: (who, asserted) => this.#lines.emit(who, asserted),
+      interrupts: this.interrupts,
+      lines: new Signal(),
     };
     this.pci = roots.map((root, i) => new Root({ apertures: defaultApertures(i, roots.length), ...root }, postedWrites));
-    this.#checkRoots();
+    checkRoots(this.pci, this.dma.ranges);
     this.#platform = new PlatformBus(postedWrites, this.#fabric);
     for (const spec of devices) {
       if (typeof spec.at === 'number') this.#platform.add(spec as Extract<DeviceSpec, { at: number }>);
@@ -123,6 +124,10 @@ export class Machine implements Host {
   /** Accesses of devices to memory that went wrong. */
   get dmaFaults(): readonly DmaFault[] {
     return this.#journal.dmaFaults;
+  }
+  /** Interrupt messages that the remapping unit refused. */
+  get remapFaults(): readonly RemapFault[] {
+    return this.#journal.remapFaults;
   }
 
   /** From now on, what happens in the machine is logged there. */
@@ -143,14 +148,38 @@ export class Machine implements Host {
     return new MappedWindow(kind === 'mem' ? this.#platform : nobody, address, sizeBytes);
   }
 
-  /** Told of each interrupt message that arrives. */
-  onMessage(listener: MessageListener): Subscription {
-    return this.#messages.on(listener);
+  requesterId(address: number): number | undefined {
+    return this.#platform.requesterId(address);
   }
 
-  /** Told of each change of an interrupt line. */
+  /** Told of each interrupt message of a device that arrives. */
+  onMessage(listener: MessageListener): Subscription {
+    return this.interrupts.posts.on((who, _requesterId, address, data) => listener(who, address, data));
+  }
+
+  /** Told of each change of a device's interrupt line. */
   onLine(listener: LineListener): Subscription {
-    return this.#lines.on(listener);
+    return this.#fabric.lines.on(listener);
+  }
+
+  /**
+   * Runs `fn` as code of another CPU; what it awaits runs elsewhere again.
+   * @returns what `fn` gives
+   * @throws {Errno} ERANGE when there is no such CPU, EINVAL when it is offline
+   */
+  onCpu<T>(cpu: number, fn: () => T): T {
+    return this.interrupts.onCpu(cpu, fn);
+  }
+
+  /**
+   * Another CPU takes a pending vector now, also while this one is in the middle of a handler: a true overlap, which
+   * single-threaded code cannot have otherwise.
+   *
+   * @throws {Errno} ERANGE when there is no such CPU or vector; EINVAL when the vector is not pending or nobody takes interrupts;
+   * EBUSY when that CPU runs a handler or task code, or would take another vector first
+   */
+  deliverNested(cpu: number, vector: number): void {
+    this.interrupts.deliverNested(cpu, vector);
   }
 
   /** Moves time by `us` microseconds, synchronously; see `VirtualClock.elapse`. */
@@ -164,8 +193,17 @@ export class Machine implements Host {
     await this.clock.settle(us);
   }
 
-  /** Delivers the posted writes. @returns whether there were any */
+  /**
+   * Delivers the posted writes, and then the interrupts that are pending, as at the end of a synchronous section; nothing of the
+   * latter inside one. @returns whether there were any posted writes
+   */
   drain(): boolean {
+    const any = this.#flush();
+    this.interrupts.drain();
+    return any;
+  }
+
+  #flush(): boolean {
     let any = this.#platform.posted.flush();
     for (const root of this.pci) any = root.posted.flush() || any;
     return any;
@@ -223,13 +261,13 @@ export class Machine implements Host {
     if (isHot && parent?.bridge?.hotplug === false) {
       throw new Errno('EOPNOTSUPP', `${spec.at}: ${parent.name} has no hot-plug slot: declare it with hotplug`);
     }
-    const first = formatBdf(root.segment, root.firstBus, place.path[0]!);
-    return this.#insert(spec, parent, functions, place.path.at(-1)!, parent === undefined ? first : parent.name);
+    return this.#insert(spec, root, parent, place.path.at(-1)!);
   }
 
-  /** @param where the full name on a root bus, the name of the bridge below one */
-  #insert(spec: PciSpec | BridgeSpec, parent: Slot | undefined, functions: Functions, devfn: number, where: string): Slot {
-    const name = parent === undefined ? where : `${where}/${hex(devfn >> 3, 2)}.${devfn & 7}`;
+  #insert(spec: PciSpec | BridgeSpec, root: Root, parent: Slot | undefined, devfn: number): Slot {
+    const functions = parent?.children ?? root.functions;
+    const [first, below] = [formatBdf(root.segment, root.firstBus, devfn), `${hex(devfn >> 3, 2)}.${devfn & 7}`];
+    const name = parent === undefined ? first : `${parent.name}/${below}`;
     if (functions.has(devfn)) throw new Errno('EBUSY', `${name}: a function is there already`);
     if (parent?.bridge?.isLink === true && devfn >> 3 !== 0) {
       throw new Errno('EINVAL', `${name}: a link of ${parent.name} has device 00 alone`);
@@ -239,7 +277,7 @@ export class Machine implements Host {
     }
     let slot: Slot;
     try {
-      slot = new Slot(name, devfn, parent, 'model' in spec ? spec.model : bridgeConfig(spec), this.#fabric);
+      slot = new Slot(name, devfn, parent, 'model' in spec ? spec.model : bridgeConfig(spec), this.#fabric, root.firstBus);
     } catch (error) {
       const text = Errno.is(error) ? error.text : describeError(error);
       throw new Errno(Errno.codeOf(error), `${name}: ${text}`, { cause: error });
@@ -248,7 +286,7 @@ export class Machine implements Host {
     if ((devfn & 7) !== 0) functions.get(devfn & ~7)!.endpoint.setMultifunction(true);
     if ('bridge' in spec) {
       for (const child of spec.children ?? []) {
-        this.#insert(child, slot, slot.children!, parseDevfn(child.at, `${name}: child ${child.at}`), name);
+        this.#insert(child, root, slot, parseDevfn(child.at, `${name}: child ${child.at}`));
       }
       slot.bridge!.setPresent(slot.children!.size > 0);
     }
@@ -277,24 +315,5 @@ export class Machine implements Host {
     let top = slot;
     while (top.parent !== undefined) top = top.parent;
     return this.pci.find((root) => root.functions.get(top.devfn) === top)!;
-  }
-
-  #checkRoots(): void {
-    const seen: { root: number; isIo: boolean; base: number; limit: number }[] = [];
-    for (const [i, root] of this.pci.entries()) {
-      for (const { kind, base, limit } of root.apertures) {
-        const isIo = kind === 'io';
-        const clash = seen.find((other) => other.root !== i && other.isIo === isIo && base <= other.limit && other.base <= limit);
-        const inMemory = !isIo && this.dma.ranges.some((range) => base < range.end && range.start <= limit);
-        if (clash === undefined && !inMemory) continue;
-        const what = clash === undefined ? 'memory' : `an aperture of root ${clash.root}`;
-        throw new Errno('EINVAL', `sim: root ${i}: ${kind} aperture 0x${hex(base)} to 0x${hex(limit)} overlaps ${what}`);
-      }
-      for (const { base, limit, kind } of root.apertures) seen.push({ root: i, isIo: kind === 'io', base, limit });
-      const twin = this.pci.findIndex(
-        (other) => other.segment === root.segment && other.firstBus <= root.lastBus && root.firstBus <= other.lastBus,
-      );
-      if (twin !== i) throw new Errno('EINVAL', `sim: root ${i} and root ${twin} share bus numbers of segment ${root.segment}`);
-    }
   }
 }

@@ -44,6 +44,8 @@ export class PhysicalMemory implements DmaMemory {
   /** By chunk, then by page of the chunk: the allocation that has the page. */
   readonly #owners: (Allocation | undefined)[][] = [];
   #allocatedBytes = 0;
+  readonly #lowEnd: number;
+  readonly #highEnd: number;
 
   /** @param sizeBytes 2 MiB to 1 TiB, a multiple of 4096 */
   constructor(readonly sizeBytes: number) {
@@ -52,6 +54,8 @@ export class PhysicalMemory implements DmaMemory {
     }
     const low = { start: 0, end: Math.min(sizeBytes, LOW_END) };
     const high = { start: HIGH_START, end: HIGH_START + sizeBytes - low.end };
+    this.#lowEnd = low.end;
+    this.#highEnd = high.end;
     this.ranges = high.end > high.start ? [low, high] : [low];
     this.#pages = new PageAllocator(
       this.ranges.map(({ start, end }) => ({ start: Math.max(start, FIRST_FREE) / PAGE_BYTES, end: end / PAGE_BYTES })),
@@ -100,8 +104,8 @@ export class PhysicalMemory implements DmaMemory {
 
   /** Whether all of a range is memory. */
   contains(address: number, length: number): boolean {
-    for (const { start, end } of this.ranges) if (address >= start && address + length <= end) return true;
-    return false;
+    const end = address + length;
+    return (address >= 0 && end <= this.#lowEnd) || (address >= HIGH_START && end <= this.#highEnd);
   }
 
   /** Whether all of a range is allocated. */

@@ -1,4 +1,4 @@
-import { Errno, hex } from '../../core/lib/index.js';
+import { Errno, checkRange, hex } from '../../core/lib/index.js';
 import type { IrqPort } from '../endpoint/index.js';
 import { Connection, type Fabric } from './connection.js';
 import { type AddressSpace, Claim, PostedQueue } from './mapped-window.js';
@@ -29,9 +29,14 @@ class PlatformIrq implements IrqPort {
   }
 }
 
+/** Platform devices sit on a bus that no root has, one function after the other. */
+const FIRST_REQUESTER = 0xff00;
+const REQUESTERS = 256;
+
 /** The devices at fixed physical addresses, outside all PCI roots. */
 export class PlatformBus implements AddressSpace {
   readonly posted = new PostedQueue();
+  /** In the order they were declared. */
   readonly #claims: Claim[] = [];
 
   constructor(
@@ -39,8 +44,11 @@ export class PlatformBus implements AddressSpace {
     readonly fabric: Fabric,
   ) {}
 
-  /** @throws {Errno} EINVAL for an address that cannot be, EBUSY when another device is there */
-  add({ at, model: kind }: PlatformSpec): void {
+  /**
+   * @throws {Errno} EINVAL for an address that cannot be, EBUSY when another device is there, ENOSPC for the 257th device,
+   * ERANGE when there is no such line
+   */
+  add({ at, model: kind, line }: PlatformSpec): void {
     const name = `0x${hex(at)}`;
     const end = at + kind.sizeBytes;
     if (!(Number.isSafeInteger(at) && at >= 0 && at % 4 === 0 && Number.isSafeInteger(end) && kind.sizeBytes > 0)) {
@@ -53,12 +61,23 @@ export class PlatformBus implements AddressSpace {
     if (other !== undefined) {
       throw new Errno('EBUSY', `${name}: ${kind.name}: ${kind.sizeBytes} bytes reach into the device at 0x${hex(other.start)}`);
     }
-    const connection = new Connection(name, this.fabric, () => true);
+    const requesterId = FIRST_REQUESTER + this.#claims.length;
+    if (this.#claims.length === REQUESTERS)
+      throw new Errno('ENOSPC', `${name}: ${kind.name}: ${REQUESTERS} platform devices are there`);
+    if (line !== undefined) checkRange(name, 'line', line, 0, this.fabric.interrupts.lines.count - 1);
+    const place = { line, isMaster: () => true, requesterId: () => requesterId };
+    const connection = new Connection(name, this.fabric, place);
     const irq = new PlatformIrq(connection);
     const model = kind.create({ name, clock: connection, dma: connection, irq, random: connection.random, log: connection });
     const window = model.regions[0];
     if (window === undefined) throw new Errno('EINVAL', `${name}: ${kind.name}: the model has no region 0`);
     this.#claims.push(new Claim(at, end, window, connection));
+  }
+
+  /** What the messages of the device that starts there carry. */
+  requesterId(address: number): number | undefined {
+    const index = this.#claims.findIndex((claim) => claim.start === address);
+    return index < 0 ? undefined : FIRST_REQUESTER + index;
   }
 
   resolve(address: number): Claim | undefined {

@@ -1,5 +1,6 @@
 import type { PciAperture, PciHotplugEvent, PciRoot, Window } from '../../core/hal/index.js';
-import { Signal, type Subscription, checkRange } from '../../core/lib/index.js';
+import { Errno, Signal, type Subscription, checkRange, hex } from '../../core/lib/index.js';
+import { pinLine } from './ioapic.js';
 import { type AddressSpace, type Claim, MappedWindow, PostedQueue } from './mapped-window.js';
 import type { Functions, Slot } from './slot.js';
 import type { RootSpec } from './topology.js';
@@ -83,6 +84,10 @@ export class Root implements PciRoot {
     return new MappedWindow(kind === 'mem' ? this.#mem : this.#io, address, sizeBytes);
   }
 
+  irqLine(devfn: number, pin: number): number | undefined {
+    return pin >= 1 && pin <= 4 ? pinLine(devfn, pin) : undefined;
+  }
+
   onHotplug(listener: (event: PciHotplugEvent) => void): Subscription {
     return this.#hotplug.on(listener);
   }
@@ -126,4 +131,28 @@ export class Root implements PciRoot {
 function find(functions: Functions, test: (slot: Slot) => boolean): Slot | undefined {
   for (const slot of functions.values()) if (test(slot)) return slot;
   return undefined;
+}
+
+/**
+ * Checks that roots share neither bus numbers nor addresses with each other, nor addresses with memory.
+ * @param memory ranges [start, end)
+ * @throws {Errno} EINVAL when they do
+ */
+export function checkRoots(roots: readonly Root[], memory: readonly { readonly start: number; readonly end: number }[]): void {
+  const seen: { root: number; isIo: boolean; base: number; limit: number }[] = [];
+  for (const [i, root] of roots.entries()) {
+    for (const { kind, base, limit } of root.apertures) {
+      const isIo = kind === 'io';
+      const clash = seen.find((other) => other.root !== i && other.isIo === isIo && base <= other.limit && other.base <= limit);
+      const inMemory = !isIo && memory.some((range) => base < range.end && range.start <= limit);
+      if (clash === undefined && !inMemory) continue;
+      const what = clash === undefined ? 'memory' : `an aperture of root ${clash.root}`;
+      throw new Errno('EINVAL', `sim: root ${i}: ${kind} aperture 0x${hex(base)} to 0x${hex(limit)} overlaps ${what}`);
+    }
+    for (const { base, limit, kind } of root.apertures) seen.push({ root: i, isIo: kind === 'io', base, limit });
+    const twin = roots.findIndex(
+      (other) => other.segment === root.segment && other.firstBus <= root.lastBus && root.firstBus <= other.lastBus,
+    );
+    if (twin !== i) throw new Errno('EINVAL', `sim: root ${i} and root ${twin} share bus numbers of segment ${root.segment}`);
+  }
 }

@@ -1,3 +1,4 @@
+import { PCI } from '../../core/hal/index.js';
 import {
   Bridge,
   type BridgeConfig,
@@ -7,25 +8,27 @@ import {
   type PciModel,
   type ResetKind,
 } from '../endpoint/index.js';
-import { Connection, type Fabric } from './connection.js';
+import { Connection, type Fabric, type Requester } from './connection.js';
+import { pinLine, swizzle } from './ioapic.js';
 import { Claim } from './mapped-window.js';
 
 /** Functions by device and function number. */
 export type Functions = Map<number, Slot>;
 
 /** One PCI function in its place: a bus interface, and a model or a bus behind it. */
-export class Slot implements EndpointPort {
+export class Slot implements EndpointPort, Requester {
   readonly endpoint: Endpoint;
   /** The functions on the secondary bus; undefined unless this is a bridge. */
   readonly children: Functions | undefined;
   readonly connection: Connection;
+  readonly line: number | undefined;
   readonly #model: Model | undefined;
   /** What the function decodes, until something changes. */
   #claims: { readonly kind: 'io' | 'mem'; readonly claim: Claim }[] | undefined = undefined;
-
   /**
    * @param name where it is: `0000:00:1c.0/00.0` is device 0 below the bridge `0000:00:1c.0`
    * @param parent the bridge above; undefined on the root bus
+   * @param rootBus number of the root bus
    */
   constructor(
     readonly name: string,
@@ -33,17 +36,20 @@ export class Slot implements EndpointPort {
     readonly parent: Slot | undefined,
     what: PciModel | BridgeConfig,
     fabric: Fabric,
+    readonly rootBus: number,
   ) {
-    const connection = new Connection(name, fabric, () => this.#isMaster());
+    const connection = new Connection(name, fabric, this);
     this.connection = connection;
     if (!('create' in what)) {
       this.children = new Map();
       this.endpoint = new Bridge(what, this, () => this.#resetChildren());
+      this.line = this.#wire();
       this.endpoint.attach({});
       return;
     }
     const endpoint = new Endpoint(what.config, this);
     this.endpoint = endpoint;
+    this.line = this.#wire();
     const { irq } = endpoint;
     const context = { name, clock: connection, dma: connection, irq, random: connection.random, log: connection, endpoint };
     this.#model = what.create(context);
@@ -76,6 +82,7 @@ export class Slot implements EndpointPort {
   }
 
   decodeChanged(): void {
+    this.connection.requesterChanged();
     for (const { claim } of this.#claims ?? []) claim.live = false;
     this.#claims = undefined;
     for (const child of this.children?.values() ?? []) child.decodeChanged();
@@ -101,10 +108,20 @@ export class Slot implements EndpointPort {
   }
 
   /** A request passes upwards only where every bridge on its way is a bus master, too. */
-  #isMaster(): boolean {
-    for (let slot: Slot | undefined = this; slot !== undefined; slot = slot.parent) {
-      if (!slot.endpoint.busMaster) return false;
-    }
-    return true;
+  isMaster(): boolean {
+    return this.endpoint.busMaster && (this.parent?.isMaster() ?? true);
+  }
+
+  requesterId(): number {
+    return ((this.parent === undefined ? this.rootBus : this.parent.bridge!.secondary) << 8) | this.devfn;
+  }
+
+  /** The line that the pin is wired to, across the bridges above. */
+  #wire(): number | undefined {
+    let pin = this.endpoint.space.read8(PCI.INTERRUPT_PIN.offset);
+    if (pin === 0) return undefined;
+    let top: Slot = this;
+    for (; top.parent !== undefined; top = top.parent) pin = swizzle(top.devfn, pin);
+    return pinLine(top.devfn, pin);
   }
 }

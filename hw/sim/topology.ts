@@ -22,6 +22,8 @@ export interface PlatformSpec {
   /** First address, a multiple of 4 outside memory. */
   readonly at: number;
   readonly model: PlatformModel;
+  /** The input of the I/O APIC that its interrupt line is wired to; default none. */
+  readonly line?: number;
 }
 
 /** One device of a machine, as data. */

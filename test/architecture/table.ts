@@ -31,8 +31,8 @@ export const ROOMS: readonly Room[] = [
     why: 'a device is bound and unbound without hardware; of the border it knows time alone',
   },
   { path: 'core/class', may: BELOW_IRQ, why: 'what a device does for its users is the same on every bus' },
-  { path: 'core/irq', may: BELOW_IRQ, later: true, why: 'interrupts do not know where they come from' },
-  { path: 'core/msi', may: [...BELOW_IRQ, 'core/irq'], later: true, why: 'a message is not only a PCI message' },
+  { path: 'core/irq', may: BELOW_IRQ, why: 'interrupts do not know where they come from' },
+  { path: 'core/msi', may: [...BELOW_IRQ, 'core/irq'], why: 'a message is not only a PCI message' },
   { path: 'core/pci', may: BELOW_BUSES, why: 'one bus does not know another' },
   { path: 'core/auxiliary', may: BELOW_BUSES, why: 'one bus does not know another' },
   { path: 'core/platform', may: BELOW_BUSES, why: 'one bus does not know another' },
@@ -96,6 +96,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'cli',
     may: ['core', 'plugins'],
+    packages: ['pbf'],
     builtins: 'any',
     why: 'it lists the commands that plugins contribute and knows no driver',
   },
@@ -109,7 +110,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'test',
     may: ['core', 'hw', 'drivers', 'plugins', 'samples', 'cli', 'bench'],
-    packages: ['backplane', 'debug', 'fast-check', 'inversify', 'vite', 'vitest'],
+    packages: ['backplane', 'debug', 'fast-check', 'inversify', 'protobufjs', 'vite', 'vitest'],
     builtins: 'any',
     why: 'it tests any of them',
   },

@@ -70,6 +70,24 @@ describe('up', () => {
     expect(times.sort()).toEqual(['now 10 us\n', 'now 20 us\n', 'now 30 us\n', 'now 40 us\n']);
     expect(await up.stop()).toBe(0);
   });
+  test('lets interrupts be watched while time passes', async () => {
+    using project = new Project();
+    await using up = await Up.start(project, ['--device', 'timer', '--plugin', 'timer']);
+    expect((await project.run(['interrupts'])).out).toContain('IR-IMS-0000:00:04.0    0-edge      timer0\n');
+    const { code, out } = await project.run(['irqtop', '-n', '2', '-d', '1', '--json']);
+    const looks = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
+    expect({ code, looks }).toEqual({ code: 0, looks: [expect.objectContaining({ nowUs: 0, delta: 0 }), expect.anything()] });
+    const watch = project.start(['irqtop']);
+    const watched = ended(watch);
+    await written(watch, 'irqtop | now 0 us');
+    expect((await project.run(['elapse', '10'])).code).toBe(0);
+    watch.kill('SIGINT');
+    expect(await watched).toMatchObject({ code: 130, err: '' });
+    expect(await up.stop()).toBe(0);
+  });
   test('shows the log as it grows, until the caller is interrupted or the system ends', async () => {
     using project = new Project();
     await using up = await Up.start(project);

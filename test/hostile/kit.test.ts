@@ -26,7 +26,7 @@ const busy = (kernel: Kernel): Driver =>
 
 describe('explore', () => {
   test('finds nothing wrong with a good driver whose probe waits while it is removed', async () => {
-    const result = await explore(optionsOf(busy), { runs: 40 });
+    const result = await explore(optionsOf(busy), { runs: 80 });
     expect(result.steps['remove']).toBeGreaterThan(5);
   });
 

@@ -51,9 +51,29 @@ describe('run', () => {
     await expect(run(flow(false))).rejects.toThrow('late');
   });
 
+  test('an owner is told before and after each part of a flow that has waited', async () => {
+    const log: string[] = [];
+    const owner = {
+      flowResumed: (): void => void log.push('resumed'),
+      flowPaused: (): void => void log.push('paused'),
+      flowEnded: (): void => void log.push('ended'),
+    };
+    function* twice(): Flow<void> {
+      log.push('first');
+      yield Promise.resolve();
+      log.push('second');
+      yield Promise.resolve();
+      log.push('third');
+    }
+    await run(twice(), owner);
+    expect(log).toEqual(['first', 'resumed', 'second', 'paused', 'resumed', 'third', 'paused', 'ended']);
+  });
+
   test('what an owner would add to a success never hides the error of a flow that failed', async () => {
     const ended: boolean[] = [];
     const owner = {
+      flowResumed: (): void => {},
+      flowPaused: (): void => {},
       flowEnded: (after: (() => void) | undefined): void => {
         ended.push(after !== undefined);
         after?.();

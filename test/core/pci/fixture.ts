@@ -59,7 +59,7 @@ export class TestDriver implements PciDriver {
   readonly given: PciId[] = [];
   constructor(
     readonly ids: readonly PciId[] = [SCRATCH],
-    readonly take: (dev: PciDevice) => unknown = () => undefined,
+    public take: (dev: PciDevice) => unknown = () => undefined,
     readonly name = 'test',
   ) {}
 

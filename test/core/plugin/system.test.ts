@@ -35,6 +35,17 @@ describe('System.start', () => {
     expect(lives).toEqual(['made a', 'probe a', 'made b', 'probe b']);
   });
 
+  test('is told before anything runs, as long as somebody listens', async () => {
+    const told: [System, devices: number][] = [];
+    const listening = System.onStarting((system) => told.push([system, system.core.order.size]));
+    await using system = await System.start(hostOf(1).plugin);
+    listening.dispose();
+    await using _other = await System.start(hostOf(1).plugin);
+    expect(told).toHaveLength(1);
+    expect(told[0]![0]).toBe(system);
+    expect(told[0]![1]).toBeLessThan(system.core.order.size);
+  });
+
   test('that fails leaves nothing running: what was loaded is gone again, and the host is stopped', async () => {
     const lives: string[] = [];
     const { plugin: host, host: fake } = hostOf(1);

@@ -16,7 +16,7 @@ export class RecordingPort implements EndpointPort {
     this.events.push(asserted ? 'assert' : 'deassert');
   }
   message(lo: number, hi: number, data: number): boolean {
-    this.messages.push([lo, hi, data]);
+    this.messages.push([lo >>> 0, hi >>> 0, data >>> 0]);
     return true;
   }
 }

@@ -22,6 +22,32 @@ describe('INTx', () => {
     expect(port.events).toEqual(['assert', 'deassert', 'reset bus']);
   });
 
+  test('interrupt disable hides the line, never the status', () => {
+    const { endpoint, port } = make({ interruptPin: 'A' });
+    endpoint.space.write16(0x04, 0x400);
+    endpoint.irq.intx(true);
+    expect([port.events, endpoint.space.read16(0x06) & 0x8]).toEqual([[], 0x8]);
+    endpoint.space.write16(0x06, 0xffff);
+    expect(endpoint.space.read16(0x06) & 0x8).toBe(0x8);
+    endpoint.space.write16(0x04, 0);
+    expect(port.events).toEqual(['assert']);
+  });
+
+  test('a function without a pin has no line and no status', () => {
+    const { endpoint, port } = make();
+    endpoint.irq.intx(true);
+    expect([port.events, endpoint.space.read16(0x06) & 0x8]).toEqual([[], 0]);
+  });
+
+  test('the line comes back when MSI is switched off', () => {
+    const { endpoint, port } = make({ interruptPin: 'A', capabilities: [msi()] });
+    endpoint.space.write16(0x42, 1);
+    endpoint.irq.intx(true);
+    expect(port.events).toEqual([]);
+    endpoint.space.write16(0x42, 0);
+    expect(port.events).toEqual(['assert']);
+  });
+
   test('with MSI enabled the line stays low', () => {
     const { endpoint, port } = make({ interruptPin: 'A', capabilities: [msi()] });
     endpoint.irq.intx(true);
@@ -71,6 +97,70 @@ describe('MSI', () => {
     expect(endpoint.space.read32(0x54)).toBe(0x2);
     endpoint.space.write32(0x50, 0);
     expect([endpoint.space.read32(0x54), port.messages.length]).toEqual([0, 1]);
+  });
+
+  const maskable = (vectors: number, granted: number): ReturnType<typeof make> => {
+    const made = make({ capabilities: [msi({ vectors, maskable: true })] });
+    made.endpoint.space.write16(0x42, 1 | (granted << 4));
+    return made;
+  };
+
+  test('what fires several times while masked is sent once, with the message as it is then', () => {
+    const { endpoint, port } = maskable(2, 1);
+    endpoint.space.write32(0x50, 0x2);
+    endpoint.irq.msi(1);
+    endpoint.irq.msi(1);
+    endpoint.space.write32(0x44, 0xfee0_3000);
+    endpoint.space.write16(0x4c, 0x42);
+    expect(port.messages).toEqual([]);
+    endpoint.space.write32(0x50, 0);
+    endpoint.space.write32(0x50, 0);
+    expect([port.messages, endpoint.space.read32(0x54)]).toEqual([[[0xfee0_3000, 0, 0x43]], 0]);
+  });
+
+  test('unmasking one leaves the others pending', () => {
+    const { endpoint, port } = maskable(32, 5);
+    endpoint.space.write32(0x50, 0xffff_ffff);
+    for (const n of [0, 5, 31]) endpoint.irq.msi(n);
+    endpoint.space.write32(0x50, 0x7fff_ffff);
+    expect([port.messages, endpoint.space.read32(0x54)]).toEqual([[[0, 0, 31]], 0x21]);
+    endpoint.space.write32(0x50, 0);
+    expect(port.messages.map(([, , data]) => data)).toEqual([31, 0, 5]);
+  });
+
+  test('the pending bits are not for software to write, and masks end at the last message', () => {
+    const { endpoint } = maskable(2, 1);
+    endpoint.space.write32(0x50, 0xffff_ffff);
+    endpoint.irq.msi(0);
+    endpoint.space.write32(0x54, 0);
+    expect([endpoint.space.read32(0x50), endpoint.space.read32(0x54)]).toEqual([0x3, 0x1]);
+  });
+
+  test('a grant of more messages than there are gives those there are', () => {
+    const { endpoint, port } = make({ capabilities: [msi({ vectors: 2 })] });
+    endpoint.space.write16(0x4c, 0xfc);
+    endpoint.space.write16(0x42, 0x71);
+    endpoint.irq.msi(7);
+    expect(port.messages).toEqual([[0, 0, 0xfd]]);
+  });
+
+  test('what is pending beyond a smaller grant is not sent as another message', () => {
+    const { endpoint, port } = maskable(4, 2);
+    endpoint.space.write32(0x50, 0xf);
+    endpoint.irq.msi(3);
+    endpoint.space.write16(0x42, 0x0001);
+    endpoint.space.write32(0x50, 0);
+    expect([port.messages, endpoint.space.read32(0x54)]).toEqual([[], 0]);
+  });
+
+  test('a reset switches it off and forgets what is pending', () => {
+    const { endpoint, port } = maskable(2, 1);
+    endpoint.space.write32(0x50, 0x3);
+    endpoint.irq.msi(0);
+    endpoint.reset('function');
+    expect([endpoint.irq.msiEnabled, endpoint.irq.msi(0), endpoint.space.read32(0x54)]).toEqual([false, false, 0]);
+    endpoint.space.write16(0x42, 0x0011);
+    expect(port.messages).toEqual([]);
   });
 
   test.each([[0], [3], [64]])('%i vectors throw EINVAL', (vectors) => {
@@ -136,6 +226,60 @@ describe('MSI-X', () => {
     expect(port.messages).toHaveLength(2);
     expect(endpoint.irq.msix(1)).toBe(true);
     expect(endpoint.irq.msix(3)).toBe(false);
+  });
+
+  test('what fires several times while masked is sent once, with the entry as it is then', () => {
+    const { endpoint, port, bar } = setUp();
+    endpoint.space.write16(0x42, 0x8000);
+    endpoint.irq.msix(1);
+    endpoint.irq.msix(1);
+    bar.write64(0x810, 0xfee0_3000, 0);
+    bar.write32(0x818, 0x42);
+    expect([port.messages, bar.read32(0x1000)]).toEqual([[], 0x2]);
+    bar.write32(0x81c, 0);
+    bar.write32(0x81c, 1);
+    bar.write32(0x81c, 0);
+    expect([port.messages, bar.read32(0x1000)]).toEqual([[[0xfee0_3000, 0, 0x42]], 0]);
+  });
+
+  test('the function mask holds all back, and its end sends those whose entry is unmasked', () => {
+    const { endpoint, port, bar } = setUp();
+    endpoint.space.write16(0x42, 0xc000);
+    for (const n of [0, 2]) bar.write32(0x80c + 16 * n, 0);
+    for (const n of [0, 1, 2]) endpoint.irq.msix(n);
+    expect([port.messages.length, bar.read32(0x1000)]).toEqual([0, 0x7]);
+    endpoint.space.write16(0x42, 0x8000);
+    expect([port.messages.length, bar.read32(0x1000)]).toEqual([2, 0x2]);
+  });
+
+  test('a masked and pending vector is sent by the write of 8 bytes that unmasks it, complete', () => {
+    const { endpoint, port, bar } = setUp();
+    endpoint.space.write16(0x42, 0x8000);
+    endpoint.irq.msix(0);
+    bar.write64(0x808, 0x77, 0);
+    expect(port.messages).toEqual([[0, 0, 0x77]]);
+  });
+
+  test('while it is switched off nothing becomes pending, and what was pending stays', () => {
+    const { endpoint, port, bar } = setUp();
+    endpoint.space.write16(0x42, 0x8000);
+    endpoint.irq.msix(0);
+    endpoint.space.write16(0x42, 0);
+    endpoint.irq.msix(1);
+    bar.write32(0x80c, 0);
+    expect([port.messages.length, bar.read32(0x1000)]).toEqual([0, 0x1]);
+    endpoint.space.write16(0x42, 0x8000);
+    expect([port.messages.length, bar.read32(0x1000)]).toEqual([1, 0]);
+  });
+
+  test('with MSI-X enabled the line stays low', () => {
+    const bars = { 1: { kind: 'mem32', sizeBytes: 0x2000 } } as const;
+    const { endpoint, port } = make({ interruptPin: 'A', bars, capabilities: [msix(TABLE)] });
+    endpoint.irq.intx(true);
+    endpoint.space.write16(0x42, 0xc000);
+    expect(port.events).toEqual(['assert', 'deassert']);
+    endpoint.space.write16(0x42, 0);
+    expect(port.events).toEqual(['assert', 'deassert', 'assert']);
   });
 
   test('a reset masks every entry and forgets what is pending', () => {

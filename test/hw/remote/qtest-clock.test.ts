@@ -3,12 +3,14 @@ import { Errno } from '../../../core/lib/errno.js';
 import { Signal } from '../../../core/lib/signal.js';
 import { AdoptedClock, SteppedClock } from '../../../hw/remote/qtest-clock.js';
 
-/** The clock of a QEMU: counts its nanoseconds and raises line 20 in the step in which `irqAtNs` falls. */
+/** The clock of a QEMU: counts its nanoseconds; line 20 is raised in the step in which `irqAtNs` falls, and a doorbell rings at `ringAtNs`. */
 class FakeLink {
   readonly irqLines = new Signal<[line: number, raised: boolean]>();
+  readonly interrupted = new Signal<[]>();
   ns = 0;
   steps = 0;
   irqAtNs = Number.POSITIVE_INFINITY;
+  ringAtNs = Number.POSITIVE_INFINITY;
   dead = false;
 
   stepClock(ns: number): void {
@@ -17,13 +19,14 @@ class FakeLink {
     this.ns += ns;
     this.steps++;
     if (before < this.irqAtNs && this.ns >= this.irqAtNs) this.irqLines.emit(20, true);
+    if (before < this.ringAtNs && this.ns >= this.ringAtNs) this.interrupted.emit();
   }
 }
 
 describe('SteppedClock', () => {
   test('QEMU is at an event before the event runs', async () => {
     const link = new FakeLink();
-    const clock = new SteppedClock(link);
+    const clock = new SteppedClock(link, link.interrupted);
     const at: number[] = [];
     clock.after(10.5, () => at.push(link.ns));
     clock.after(2500, () => at.push(link.ns));
@@ -34,17 +37,17 @@ describe('SteppedClock', () => {
 
   test('elapse and settle take QEMU along to their end', async () => {
     const link = new FakeLink();
-    const clock = new SteppedClock(link);
+    const clock = new SteppedClock(link, link.interrupted);
     expect(clock.elapse(7)).toBe(0);
     expect(link.ns).toBe(7000);
     await clock.settle(5);
     expect([clock.now(), link.ns]).toEqual([12, 12_000]);
   });
 
-  test('an interrupt stops the clock in its millisecond, opens a window, and may cancel what was waited for', () => {
+  test.each(['irqAtNs', 'ringAtNs'] as const)('%s stops the clock in its millisecond, opens a window, which may cancel', (at) => {
     const link = new FakeLink();
-    link.irqAtNs = 2_300_000;
-    const clock = new SteppedClock(link);
+    link[at] = 2_300_000;
+    const clock = new SteppedClock(link, link.interrupted);
     const windows: number[] = [];
     let late = 0;
     const limit = clock.after(10_000, () => late++);
@@ -60,7 +63,7 @@ describe('SteppedClock', () => {
 
   test('a long way costs no more than a thousand steps', () => {
     const link = new FakeLink();
-    const clock = new SteppedClock(link);
+    const clock = new SteppedClock(link, link.interrupted);
     clock.elapse(3_600_000_000);
     expect(link.ns).toBe(3_600_000_000_000);
     expect(link.steps).toBeLessThanOrEqual(1001);
@@ -68,7 +71,7 @@ describe('SteppedClock', () => {
 
   test('relax moves 100 us, or less to the next event, runs it, and opens no window', () => {
     const link = new FakeLink();
-    const clock = new SteppedClock(link);
+    const clock = new SteppedClock(link, link.interrupted);
     let ran = 0;
     let windows = 0;
     clock.onEvent(() => windows++);
@@ -81,7 +84,7 @@ describe('SteppedClock', () => {
   test('a QEMU that is gone does not stop those who sleep', async () => {
     const link = new FakeLink();
     link.dead = true;
-    const clock = new SteppedClock(link);
+    const clock = new SteppedClock(link, link.interrupted);
     await clock.sleep(5000);
     expect(clock.now()).toBe(5000);
   });
@@ -92,7 +95,7 @@ describe('AdoptedClock', () => {
     const clock = new AdoptedClock();
     let heard = 0;
     clock.onEvent(() => heard++);
-    const stepped = new SteppedClock(new FakeLink());
+    const stepped = new SteppedClock(new FakeLink(), new Signal());
     clock.adopt(stepped);
     clock.after(1, () => {});
     stepped.runNext();

@@ -2,37 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Mmio } from '../../../core/hal/mmio.js';
 import { Errno } from '../../../core/lib/errno.js';
 import { Log } from '../../../core/lib/log.js';
-import { QtestHost, type QtestOptions } from '../../../hw/remote/qtest.js';
+import { QtestHost } from '../../../hw/remote/qtest.js';
 import * as EDU from '../../../hw/regs/edu.js';
 import { describeQemus } from '../../helpers/qemu.js';
 import { TempDir } from '../../helpers/temp-dir.js';
-
-/** Long enough for any machine: a limit, never a duration that is asserted. */
-const LIMIT_US = 20_000_000;
-const EDU_DEVFN = 4 << 3;
-const BAR = 0xe000_0000;
-
-/** A started host, stopped at the end of the scope. */
-async function started(options: QtestOptions): Promise<QtestHost & AsyncDisposable> {
-  const host = new QtestHost(options);
-  await host.start(new Log());
-  return Object.assign(host, { [Symbol.asyncDispose]: () => host.stop() });
-}
-
-/** Starts a host with an edu whose BAR is assigned by hand, as firmware would. */
-async function startedEdu(options: QtestOptions) {
-  const host = await started({ ...options, devices: ['edu,addr=4'] });
-  const config = host.pci[0]!.config(0, EDU_DEVFN);
-  config.write32(0x10, 0xffff_ffff);
-  const barBytes = (~config.read32(0x10) >>> 0) + 1;
-  config.write32(0x10, BAR);
-  config.write16(0x04, 0x0006);
-  const regs = new Mmio(host.pci[0]!.map('mem', BAR, barBytes), 'edu: BAR 0');
-  return { host, config, barBytes, regs, [Symbol.asyncDispose]: () => host.stop() };
-}
+import { EDU_DEVFN, LIMIT_US, started, startedEdu } from './fixture.js';
 
 function isAlive(pid: number): boolean {
   try {

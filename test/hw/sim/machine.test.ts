@@ -157,6 +157,16 @@ describe('interrupts of devices', () => {
     expect([heard, machine.dma.read32(address)]).toEqual([[['0000:00:04.0', 0xfee0_0000, 0x31]], 0x32]);
   });
 
+  test('the core is told of a message with the requester id, as long as it listens', () => {
+    const { machine, model } = setUp();
+    const heard: unknown[] = [];
+    const listening = machine.interrupts.onMessage((...message) => heard.push(message));
+    model.context.irq.post(0xfee0_0000, 0, 0x31);
+    listening.dispose();
+    model.context.irq.post(0xfee0_0000, 0, 0x32);
+    expect(heard).toEqual([[0x20, 0xfee0_0000, 0x31]]);
+  });
+
   test('a message needs bus master', () => {
     const { machine, model } = setUp();
     machine.pci[0]!.config(0, 0x20).write16(0x04, 0x2);

@@ -1,0 +1,14 @@
+import { cpusFor, delivery, requested } from '../fixture/interrupts.js';
+import { timed, timing } from '../gauge.js';
+import type { Row } from '../row.js';
+
+export const row: Row = {
+  name: 'interrupt: one of 10,000 live',
+  unit: 'ns',
+  yardstick: timed('1 live', async () => delivery(await requested(1))),
+  target: 1.5,
+  async run(effort) {
+    const count = effort.roundMs === 0 ? 10 : 10_000;
+    return timing(delivery(await requested(count, 'shared', { cpus: cpusFor(count) })), effort);
+  },
+};

@@ -1,0 +1,11 @@
+import { cycle } from '../fixture/interrupts.js';
+import { timed, timing, warm } from '../gauge.js';
+import type { Row } from '../row.js';
+
+export const row: Row = {
+  name: 'the same, of 2,048 live the oldest against 1',
+  unit: 'ns',
+  yardstick: timed('1 live', async (effort) => warm(await cycle(1), effort)),
+  target: 4,
+  run: async (effort) => timing(await warm(await cycle(effort.roundMs === 0 ? 10 : 2048, { ends: 'oldest' }), effort), effort),
+};

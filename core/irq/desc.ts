@@ -1,0 +1,197 @@
+import type { Device } from '../device/index.js';
+import { Errno } from '../lib/errno.js';
+import type { IrqAction } from './action.js';
+import type { IrqChip } from './chip.js';
+import type { IrqCore } from './core.js';
+import type { CpuMask } from './cpu-mask.js';
+import { IrqData } from './data.js';
+import { type FlowHandler, handleBad } from './flow.js';
+import * as S from './state.js';
+import type { TriggerType } from './types.js';
+
+/** Told when the affinity of an interrupt has changed. */
+export type AffinityNotifier = (mask: CpuMask) => void;
+
+/**
+ * One interrupt: its number, its levels, its users, and how it is doing.
+ * @see Linux 7.2 include/linux/irqdesc.h struct irq_desc
+ */
+export class IrqDesc {
+  /** The level nearest to the device. */
+  readonly data: IrqData;
+  /** Bits of `core/irq/state.ts`. @internal */
+  state = S.DISABLED | S.MASKED;
+  /** @internal */
+  settings = 0;
+  /** How often it was disabled more than enabled; 0 while it is on. */
+  depth = 1;
+  /** @internal */
+  wakeDepth = 0;
+  /** @internal */
+  flow: FlowHandler = handleBad;
+  /** `edge`, `level`, ...: as in `/proc/interrupts`. */
+  flowName = '';
+  /** The first of its users. @internal */
+  action: IrqAction | undefined = undefined;
+  trigger: TriggerType = 'none';
+  /** Where it may be delivered. */
+  affinity: CpuMask;
+  /** Where it is delivered. */
+  effective: CpuMask;
+  /** Where it is to go at its next interrupt. @internal */
+  pendingMask: CpuMask | undefined = undefined;
+  /** What its driver would like; see `IrqHandle.setAffinityHint`. */
+  affinityHint: CpuMask | undefined = undefined;
+  /** @internal */
+  notifier: AffinityNotifier | undefined = undefined;
+  /** It will be told soon. @internal */
+  isNotifying = false;
+  /** The device it belongs to, where that is known. */
+  device: Device | undefined = undefined;
+  /** The MSI descriptor, of an interrupt that is a message. @internal */
+  msi: object | undefined = undefined;
+  /** Of a flow handler that serves other interrupts; see `Irqs.setChainedHandler`. */
+  handlerData: unknown = undefined;
+  /** The level whose `ack` this interrupt's comes to, found once. @internal */
+  ackLevel: IrqData;
+  /** Interrupts since the counting of unhandled ones began. */
+  count = 0;
+  /** Of those, how many nobody handled. */
+  unhandled = 0;
+  /** @internal */
+  lastUnhandledUs = 0;
+  /** Thread halves that have handled something. @internal */
+  threadsHandled = 0;
+  /** @internal */
+  threadsHandledLast = 0;
+  /** Bits of the oneshot actions whose threads are not done. @internal */
+  threadsOneshot = 0;
+  /** Woken threads that are not done. @internal */
+  threadsActive = 0;
+  /** Users that are off the line, and whose thread halves are not done. @internal */
+  leaving = 0;
+  /** Called when no thread is active. @internal */
+  threadWaiters: (() => void)[] | undefined = undefined;
+  /** Why nothing may be done with it any more: its storage failed. @internal */
+  failed: string | undefined = undefined;
+  /** The CPU of the last interrupt, and how many came there in a row. */
+  #cpu = -1;
+  #counted = 0;
+  #perCpu: number[] | undefined = undefined;
+
+  constructor(
+    readonly core: IrqCore,
+    readonly virq: number,
+    /** NUMA node, -1 for any. */
+    readonly node: number,
+    affinity: CpuMask,
+  ) {
+    this.affinity = affinity;
+    this.effective = affinity;
+    this.data = new IrqData(this, virq, undefined);
+    this.ackLevel = this.data;
+  }
+
+  /** The chip nearest to the device. */
+  get chip(): IrqChip {
+    return this.data.chip;
+  }
+  get disabled(): boolean {
+    return (this.state & S.DISABLED) !== 0;
+  }
+  get masked(): boolean {
+    return (this.state & S.MASKED) !== 0;
+  }
+  get pending(): boolean {
+    return (this.state & S.PENDING) !== 0;
+  }
+  get inProgress(): boolean {
+    return (this.state & S.IN_PROGRESS) !== 0;
+  }
+  get replay(): boolean {
+    return (this.state & S.REPLAY) !== 0;
+  }
+  get started(): boolean {
+    return (this.state & S.STARTED) !== 0;
+  }
+  get activated(): boolean {
+    return (this.state & S.ACTIVATED) !== 0;
+  }
+  get managed(): boolean {
+    return (this.state & S.MANAGED) !== 0;
+  }
+  /** Shut down because no CPU of its mask is online. */
+  get managedShutdown(): boolean {
+    return (this.state & S.MANAGED_SHUTDOWN) !== 0;
+  }
+  get spuriousDisabled(): boolean {
+    return (this.state & S.SPURIOUS_DISABLED) !== 0;
+  }
+  get affinityPending(): boolean {
+    return (this.state & S.AFFINITY_PENDING) !== 0;
+  }
+  get affinitySet(): boolean {
+    return (this.state & S.AFFINITY_SET) !== 0;
+  }
+  get forwardedToVcpu(): boolean {
+    return (this.state & S.FORWARDED_TO_VCPU) !== 0;
+  }
+  get levelTriggered(): boolean {
+    return (this.state & S.LEVEL) !== 0;
+  }
+  get enforcesIrqContext(): boolean {
+    return (this.state & S.ENFORCE_IRQ_CONTEXT) !== 0;
+  }
+  get canReserve(): boolean {
+    return (this.state & S.CAN_RESERVE) !== 0;
+  }
+
+  /** Its users, in the order of their requests. */
+  get actions(): IrqAction[] {
+    const all: IrqAction[] = [];
+    for (let action = this.action; action !== undefined; action = action.next) all.push(action);
+    return all;
+  }
+
+  /** How many interrupts came on a CPU. */
+  countOn(cpu: number): number {
+    return (this.#perCpu?.[cpu] ?? 0) + (cpu === this.#cpu ? this.#counted : 0);
+  }
+
+  /** How many interrupts came in all. */
+  get total(): number {
+    let sum = this.#counted;
+    for (const count of this.#perCpu ?? []) sum += count ?? 0;
+    return sum;
+  }
+
+  /** @internal */
+  countOne(cpu: number): void {
+    if (cpu === this.#cpu) this.#counted++;
+    else this.#countElsewhere(cpu);
+  }
+
+  #countElsewhere(cpu: number): void {
+    if (this.#cpu >= 0) {
+      const perCpu = (this.#perCpu ??= []);
+      perCpu[this.#cpu] = (perCpu[this.#cpu] ?? 0) + this.#counted;
+    }
+    this.#cpu = cpu;
+    this.#counted = 1;
+  }
+
+  /** Whose name goes into messages. @internal */
+  get who(): string {
+    return this.device?.name ?? `irq ${this.virq}`;
+  }
+
+  /** @throws {Errno} EIO when its storage has failed. @internal */
+  checkUsable(): void {
+    if (this.failed !== undefined) {
+      throw new Errno(
+        'EIO',
+        `${this.who}: irq ${this.virq}: its message store failed before: ${this.failed}: free it and allocate again`,
+      );
+    }
+  }
+}

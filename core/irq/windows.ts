@@ -1,0 +1,195 @@
+import type { DeviceCore } from '../device/index.js';
+import type { InterruptController, InterruptEntry } from '../hal/index.js';
+import { describeError } from '../lib/errno.js';
+import type { IrqThread } from './action.js';
+import type { IrqCore } from './core.js';
+import type { IrqDesc } from './desc.js';
+import { finishThread, runThread } from './thread.js';
+
+/** Interrupts in one window after which the device is taken to storm; more than spurious detection needs. */
+const STORM = 250_000;
+
+/**
+ * When interrupts are delivered: hardware keeps them pending until the running synchronous section has returned.
+ *
+ * They drain when the outermost core entry returns, after each event of the clock, and otherwise in one microtask queued by the
+ * first post. CPUs in ascending order, on each the highest vector first until none is left; then the thread halves that were
+ * woken, and again until nothing is left.
+ */
+export class InterruptWindows implements InterruptEntry {
+  readonly #core: IrqCore;
+  readonly #controller: InterruptController | undefined;
+  readonly #sections: DeviceCore['sections'];
+  /** Something may be pending. */
+  #wanted = false;
+  #isScheduled = false;
+  #draining = false;
+  /** Interrupt handlers on the stack. */
+  #depth = 0;
+  /** Interrupts left in this window until one is taken to storm. */
+  #budget = STORM;
+  /** Something is in these, beside what hardware keeps. */
+  #hasQueued = false;
+  #threads: IrqThread[] = [];
+  readonly #resends = new Set<IrqDesc>();
+  #tasks: (() => void)[] = [];
+  readonly #onMicrotask = (): void => {
+    this.#isScheduled = false;
+    this.drain();
+  };
+
+  constructor(core: IrqCore, controller: InterruptController | undefined) {
+    this.#core = core;
+    this.#controller = controller;
+    this.#sections = core.device.sections;
+  }
+
+  /** Whether a handler runs: nothing may sleep, wait or free then. */
+  get inHandler(): boolean {
+    return this.#depth > 0;
+  }
+
+  pending(): void {
+    this.#wanted = true;
+    if (!this.#isScheduled) this.#schedule();
+  }
+
+  interrupt(cpu: number, vector: number): void {
+    const controller = this.#controller;
+    if (controller === undefined) return;
+    const outer = controller.currentCpu;
+    controller.currentCpu = cpu;
+    this.#depth++;
+    try {
+      this.#core.deliver(cpu, vector);
+    } finally {
+      this.#depth--;
+      controller.currentCpu = outer;
+    }
+  }
+
+  /** An interrupt has come, though by no vector: it is handled here and now. @internal */
+  handle(desc: IrqDesc): void {
+    this.#depth++;
+    this.#core.runFlow(desc, this.#core.currentCpu);
+    this.#depth--;
+  }
+
+  /** Calls `fn` as an interrupt handler is called. @internal */
+  inInterrupt(fn: () => void): void {
+    this.#depth++;
+    try {
+      fn();
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** Delivers what is pending; nothing while a handler or a core entry runs. */
+  drain(): void {
+    if (!this.#wanted || this.#draining || this.#depth > 0 || this.#sections.depth > 0) return;
+    this.#draining = true;
+    this.#budget = STORM;
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        this.#deliverAll();
+        if (this.#hasQueued) this.#runQueued();
+      }
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #deliverAll(): void {
+    const controller = this.#controller;
+    if (controller === undefined) return;
+    let cpu = controller.nextCpu();
+    while (cpu >= 0) {
+      const vector = controller.take(cpu);
+      if (vector >= 0) {
+        this.interrupt(cpu, vector);
+        if (--this.#budget <= 0) this.#storm(this.#core.vector(cpu, vector), `vector ${vector} of cpu ${cpu}`);
+      }
+      const next = controller.nextCpu();
+      // A CPU is emptied before another that became ready meanwhile, also a lower one.
+      if (next < 0 || next > cpu || vector < 0) cpu = next;
+    }
+  }
+
+  #storm(desc: IrqDesc | undefined, what: string): void {
+    this.#budget = STORM;
+    this.#core.storm(desc, `${what} came last of ${STORM} interrupts in one window, without time moving`);
+  }
+
+  /** @internal */
+  queueThread(thread: IrqThread): void {
+    this.#threads.push(thread);
+    this.#queued();
+  }
+
+  /** Raises an interrupt without hardware's help, soon. @internal */
+  queueResend(desc: IrqDesc): void {
+    this.#resends.add(desc);
+    this.#queued();
+  }
+
+  /** @internal */
+  cancelResend(desc: IrqDesc): void {
+    this.#resends.delete(desc);
+  }
+
+  /** Runs `fn` in task context, soon. @internal */
+  later(fn: () => void): void {
+    this.#tasks.push(fn);
+    this.#queued();
+  }
+
+  #queued(): void {
+    this.#hasQueued = true;
+    this.pending();
+  }
+
+  #runQueued(): void {
+    this.#hasQueued = false;
+    this.#runResends();
+    this.#runThreads();
+    this.#runTasks();
+  }
+
+  #runResends(): void {
+    for (const desc of this.#resends) {
+      this.#resends.delete(desc);
+      this.handle(desc);
+      if (--this.#budget <= 0) this.#storm(desc, 'its replay');
+    }
+  }
+
+  #runThreads(): void {
+    if (this.#threads.length === 0) return;
+    const all = this.#threads;
+    this.#threads = [];
+    for (const thread of all) {
+      const running = runThread(thread);
+      if (running !== undefined) void finishThread(thread, running);
+    }
+  }
+
+  #runTasks(): void {
+    if (this.#tasks.length === 0) return;
+    const all = this.#tasks;
+    this.#tasks = [];
+    for (const fn of all) {
+      try {
+        fn();
+      } catch (error) {
+        this.#core.device.report('callback-threw', undefined, `irq: a deferred call threw: ${describeError(error)}`);
+      }
+    }
+  }
+
+  #schedule(): void {
+    this.#isScheduled = true;
+    queueMicrotask(this.#onMicrotask);
+  }
+}

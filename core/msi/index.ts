@@ -1,0 +1,11 @@
+export type { MsiAllocOptions } from './alloc-options.js';
+export { ArraySlot, type ImsArrayOptions, type PasidCookie, imsArray } from './ims-array.js';
+export { type ImsQueueOptions, type QueueCookie, type QueueMemory, QueueSlot, imsQueue } from './ims-queue.js';
+export type { ImsStore } from './ims-store.js';
+export { Ims, type ImsOptions } from './ims.js';
+export { type MessageSender, messageSenderOf } from './message-sender.js';
+export { MsiDesc, msiDescOf } from './msi-desc.js';
+export { MsiDomain, type MsiFilter } from './msi-domain.js';
+export { MsiMap } from './msi-map.js';
+export { Msi, type MsiDomainSpec, type MsiParent } from './msi.js';
+export type { MsiDomainOps, MsiTemplate } from './template.js';

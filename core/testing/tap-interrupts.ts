@@ -1,0 +1,63 @@
+import type { InterruptController, InterruptEntry } from '../hal/index.js';
+import type { Subscription } from '../lib/index.js';
+
+const NOTHING: Subscription = { dispose() {}, [Symbol.dispose]() {} };
+
+/** Passes everything on, and says which interrupt a CPU is about to take. @internal */
+export class TapInterrupts implements InterruptController {
+  readonly #inner: InterruptController;
+  readonly #taken: (what: string) => void;
+
+  constructor(inner: InterruptController, taken: (what: string) => void) {
+    this.#inner = inner;
+    this.#taken = taken;
+  }
+
+  get cpus(): number {
+    return this.#inner.cpus;
+  }
+  get vectors(): number {
+    return this.#inner.vectors;
+  }
+  get messages(): InterruptController['messages'] {
+    return this.#inner.messages;
+  }
+  get lines(): InterruptController['lines'] {
+    return this.#inner.lines;
+  }
+  get currentCpu(): number {
+    return this.#inner.currentCpu;
+  }
+  set currentCpu(cpu: number) {
+    this.#inner.currentCpu = cpu;
+  }
+  node(cpu: number): number {
+    return this.#inner.node?.(cpu) ?? 0;
+  }
+  onMessage(listener: Parameters<NonNullable<InterruptController['onMessage']>>[0]): Subscription {
+    return this.#inner.onMessage?.(listener) ?? NOTHING;
+  }
+  attach(entry: InterruptEntry | undefined): void {
+    this.#inner.attach(entry);
+  }
+  nextCpu(): number {
+    return this.#inner.nextCpu();
+  }
+  take(cpu: number): number {
+    const vector = this.#inner.take(cpu);
+    if (vector >= 0) this.#taken(`interrupt ${vector}`);
+    return vector;
+  }
+  eoi(cpu: number): void {
+    this.#inner.eoi(cpu);
+  }
+  send(cpu: number, vector: number): void {
+    this.#inner.send(cpu, vector);
+  }
+  isPending(cpu: number, vector: number): boolean {
+    return this.#inner.isPending(cpu, vector);
+  }
+  setOnline(cpu: number, online: boolean): void {
+    this.#inner.setOnline(cpu, online);
+  }
+}
