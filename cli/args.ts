@@ -1,6 +1,9 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from './usage-error.js';
 
+/** CPUs that the simulated machine can have. */
+export const MAX_CPUS = 1024;
+
 /** One option of a command, or of the program. */
 export interface Option {
   readonly name: string;
@@ -135,6 +138,15 @@ export function wholeNumber(text: string, what: string, most = Number.MAX_SAFE_I
   const value = /^(\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : NaN;
   if (!(value <= most)) throw new UsageError(`${what} is a whole number of 0 to ${most}, got '${text}'`);
   return value;
+}
+
+/** The value of `--cpus`. @throws {UsageError} unless it is 1 to 1024 */
+export function cpusOf(flags: Args): number | undefined {
+  const cpus = flags.value('cpus');
+  if (cpus === undefined) return undefined;
+  const count = wholeNumber(cpus, '--cpus', MAX_CPUS);
+  if (count === 0) throw new UsageError(`--cpus is a whole number of 1 to ${MAX_CPUS}, got '0'`);
+  return count;
 }
 
 /** The value of `--seed`. @throws {UsageError} unless it is of 32 bits */

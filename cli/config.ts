@@ -1,5 +1,10 @@
 import type { Plugin } from '../core/index.js';
 import { Errno } from '../core/lib/errno.js';
+import { MAX_CPUS } from './args.js';
+
+/** What interrupts the simulated machine has. */
+export const INTERRUPT_PLATFORMS = ['remapped', 'plain', 'virtual', 'none'] as const;
+export type InterruptPlatform = (typeof INTERRUPT_PLATFORMS)[number];
 
 /** What a system is put together from: the content of `backplane.config.ts`, `.js` or `.json`. */
 export interface Config {
@@ -14,6 +19,10 @@ export interface Config {
   readonly plugins?: readonly (string | Plugin)[];
   /** Source of all randomness: a whole number of 0 to 2^32 - 1, default 1. */
   readonly seed?: number;
+  /** CPUs of the simulated machine, 1 to 1,024; default 1. */
+  readonly cpus?: number;
+  /** How its devices interrupt; default `remapped`. See `MachineOptions.interrupts`. */
+  readonly interrupts?: InterruptPlatform;
 }
 
 /** Gives back `config`, with its type: `export default defineConfig({ host: 'sim', devices: ['edu'], plugins: ['edu'] })`. */
@@ -65,6 +74,15 @@ export function checkConfig(value: unknown, from: string, isPlugin: (value: unkn
       if (!(Number.isInteger(seed) && Number(seed) >= 0 && Number(seed) < 2 ** 32)) {
         throw wrong(at, 'a whole number of 0 to 4294967295', seed);
       }
+    },
+    cpus: (cpus, at) => {
+      if (!(Number.isInteger(cpus) && Number(cpus) >= 1 && Number(cpus) <= MAX_CPUS)) {
+        throw wrong(at, `a whole number of 1 to ${MAX_CPUS}`, cpus);
+      }
+    },
+    interrupts: (platform, at) => {
+      if (!INTERRUPT_PLATFORMS.some((one) => one === platform))
+        throw wrong(at, `one of ${INTERRUPT_PLATFORMS.join(', ')}`, platform);
     },
   };
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong('', 'an object', value);

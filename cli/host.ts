@@ -6,7 +6,10 @@ const FIRST_SLOT = 4;
 const LAST_SLOT = 31;
 
 /** The plugin of the host that a configuration asks for; its code is loaded only now. @throws {Errno} EINVAL, ENOENT, ENOSPC */
-export async function hostPlugin({ host = 'sim', devices = [], seed }: Config): Promise<Plugin> {
+export async function hostPlugin({ host = 'sim', devices = [], seed, cpus, interrupts }: Config): Promise<Plugin> {
+  if (host !== 'sim' && (cpus !== undefined || interrupts !== undefined)) {
+    throw new Errno('EINVAL', 'cpus and interrupts are for the host sim: another has what it has');
+  }
   if (typeof host !== 'string') {
     if (devices.length === 0) return host;
     throw new Errno('EINVAL', `${host.name}: devices are for the hosts sim and qtest: give them to the host itself`);
@@ -14,7 +17,8 @@ export async function hostPlugin({ host = 'sim', devices = [], seed }: Config): 
   if (host === 'qtest') return (await import('../plugins/host-qtest.js')).hostQtest({ devices }).plugin;
   const specs = await Promise.all(placed(devices).map(async ([at, name]) => ({ at, model: await findModel(name) })));
   const { hostSim } = await import('../plugins/host-sim.js');
-  return hostSim({ devices: specs, ...(seed !== undefined && { seed }) }).plugin;
+  const options = { ...(seed !== undefined && { seed }), ...(cpus !== undefined && { cpus }), ...(interrupts && { interrupts }) };
+  return hostSim({ devices: specs, ...options }).plugin;
 }
 
 /** A device model of ours. @throws {Errno} ENOENT when there is none of this name */

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Plugin } from '../core/index.js';
 import { Errno } from '../core/lib/errno.js';
-import { type Args, seedOf } from './args.js';
-import { type Config, DEFAULT_CONFIG, checkConfig } from './config.js';
+import { type Args, cpusOf, seedOf } from './args.js';
+import { type Config, DEFAULT_CONFIG, INTERRUPT_PLATFORMS, checkConfig } from './config.js';
 import { hostPlugin } from './host.js';
 import { findModule, importFile } from './load.js';
 import { UsageError } from './usage-error.js';
@@ -63,11 +63,19 @@ function fromFlags(flags: Args, cwd: string): Config {
   // A path given here starts at the caller, wherever the configuration is.
   const plugins = flags.values('plugin').map((wanted) => (wanted.startsWith('.') ? resolve(cwd, wanted) : wanted));
   const seed = seedOf(flags);
+  const cpus = cpusOf(flags);
+  const how = flags.value('interrupts');
+  const interrupts = INTERRUPT_PLATFORMS.find((one) => one === how);
+  if (how !== undefined && interrupts === undefined) {
+    throw new UsageError(`--interrupts is ${INTERRUPT_PLATFORMS.join(', ')}, got '${how}'`);
+  }
   return {
     ...(host !== undefined && { host }),
     ...(devices.length > 0 && { devices }),
     ...(plugins.length > 0 && { plugins }),
     ...(seed !== undefined && { seed }),
+    ...(cpus !== undefined && { cpus }),
+    ...(interrupts !== undefined && { interrupts }),
   };
 }
 

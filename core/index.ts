@@ -29,6 +29,7 @@ export {
   type InterruptController,
   type InterruptEntry,
   type InterruptLines,
+  type Irte,
   Mmio,
   type MsiMsg,
   NO_MSG,
@@ -52,6 +53,7 @@ export {
   formatBdf,
   getField,
   packFields,
+  packIrte,
   parseBdf,
   parseMsg,
   reg16,
@@ -61,6 +63,7 @@ export {
   regAt,
   setField,
   unpackFields,
+  unpackIrte,
 } from './hal/index.js';
 export * from './iommu/index.js';
 export * from './irq/index.js';

@@ -12,6 +12,7 @@ export const row: Row = {
   name: 'IMS: fill and empty 65,536 slots, each',
   unit: 'ns',
   yardstick: slotOf(64),
-  target: 1.5,
+  // As of devices: what lives so long is moved by the garbage collector.
+  target: 4,
   run: async (effort) => slotOf(effort.roundMs === 0 ? 16 : 65_536).prepare(effort),
 };

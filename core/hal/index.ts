@@ -13,12 +13,9 @@ export type {
   RemappingUnit,
 } from './interrupts.js';
 export {
-  type FullIrte,
   IRTE,
   IRTE_WORDS,
   type Irte,
-  type PostedIrte,
-  type RemappedIrte,
   type SourceCheck,
   irteAccepts,
   irteDestination,
@@ -30,7 +27,6 @@ export { type FieldValues, Mmio, readSized } from './mmio.js';
 export { type MsiMsg, NO_MSG } from './msi.js';
 export {
   type CompatMsg,
-  type CompatOptions,
   DELIVERY_MODES,
   DELIVER_FIXED,
   DELIVER_LOWEST,

@@ -132,6 +132,8 @@ export class RemapDomain {
       );
     }
     for (let n = 0; n < size; n++) this.#entries.take(index + n);
+    const { desc } = domain.data(virq);
+    this.#core.tracer?.event('irte_alloc', this.#core.currentCpu, virq, -1, desc.who, `index=${index} count=${size}`);
     for (let n = 0; n < count; n++) {
       const spare = n === count - 1 ? size - count : 0;
       domain.setHwirq(virq + n, index * INDEX + n, this.#chip, new RemapData(index, n, spare, info.requesterId));
@@ -143,7 +145,7 @@ export class RemapDomain {
     for (let n = virq; n < virq + count; n++) {
       const { chipData: own } = domain.data(n);
       if (!(own instanceof RemapData)) continue;
-      if (own.isPresent) this.#clear(own);
+      if (own.isPresent) this.#clear(n, own);
       for (let i = 0; i <= own.spare; i++) this.#entries.free(own.entry + i);
       domain.setHwirq(n, 0, NO_IRQ_CHIP);
     }
@@ -167,7 +169,7 @@ export class RemapDomain {
         `irq ${desc.virq}: deactivated while it is posted to a guest: take it back first`,
       );
     }
-    this.#clear(own);
+    this.#clear(data.virq, own);
   }
 
   /** @see Linux 7.2 irq_remapping.c intel_ir_set_affinity */
@@ -187,11 +189,12 @@ export class RemapDomain {
     if (info === undefined) {
       if (!own.isPosted) return;
       if (data.desc.activated) this.#writeRemapped(data);
-      else this.#clear(own);
+      else this.#clear(data.virq, own);
       return;
     }
     const { vector, descriptor, urgent = false } = info;
-    this.#write(data, own, { posted: true, vector, descriptor, urgent, ...sender(own) });
+    const { requesterId: sourceId = 0 } = own;
+    this.#write(data, own, { posted: true, vector, descriptor, urgent, sourceId, check: checkOf(own) });
     own.isPosted = true;
   }
 
@@ -208,8 +211,8 @@ export class RemapDomain {
 
   #writeRemapped(data: IrqData): void {
     const own = data.chipData as RemapData;
-    const { vector, destination } = own;
-    this.#write(data, own, { posted: false, vector, destination, ...sender(own) });
+    const { vector, destination, requesterId: sourceId = 0 } = own;
+    this.#write(data, own, { posted: false, vector, destination, sourceId, check: checkOf(own) });
     own.isPosted = false;
   }
 
@@ -224,7 +227,8 @@ export class RemapDomain {
     tracer.event('irte_write', targetCpu, desc.virq, irte.vector, desc.who, `index=${own.entry} ${what}`);
   }
 
-  #clear(own: RemapData): void {
+  #clear(virq: number, own: RemapData): void {
+    this.#core.tracer?.event('irte_clear', this.#core.currentCpu, virq, -1, 'INTEL-IR', `index=${own.entry}`);
     this.#store(own.entry, NOT_PRESENT);
     own.isPresent = false;
     own.isPosted = false;
@@ -239,10 +243,8 @@ export class RemapDomain {
 /** The same from allocation to free. @see Linux 7.2 irq_remapping.c fill_msi_msg */
 const compose = ({ index, subHandle }: RemapData): MsiMsg => composeRemappable(index, subHandle);
 
-/** @see Linux 7.2 irq_remapping.c set_msi_sid */
-function sender({ requesterId }: RemapData): { sourceId: number; check: 'all' } | undefined {
-  return requesterId === undefined ? undefined : { sourceId: requesterId, check: 'all' };
-}
+/** A sender that is not known is not checked. @see Linux 7.2 irq_remapping.c set_msi_sid */
+const checkOf = ({ requesterId }: RemapData): 'all' | 'none' => (requesterId === undefined ? 'none' : 'all');
 
 /**
  * A hypervisor's unit hides how the real one is programmed: it has no IMS.

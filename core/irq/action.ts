@@ -66,6 +66,8 @@ export class IrqAction {
   /** Its bit among those whose threads the line waits for; 0 unless oneshot. */
   threadMask = 0;
   readonly thread: IrqThread | undefined;
+  /** Tells it from others of the line. */
+  readonly devId: unknown;
   /** Whether its lack of a thread was reported. */
   hasWarned = false;
 
@@ -76,9 +78,9 @@ export class IrqAction {
     readonly handler: IrqHandler,
     threadFn: IrqThreadFn | undefined,
     readonly spec: IrqSpec,
-    readonly devId: unknown,
     public oneshot: boolean,
   ) {
+    this.devId = spec.devId ?? this;
     this.thread = threadFn === undefined ? undefined : new IrqThread(this, threadFn);
   }
 }

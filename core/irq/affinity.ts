@@ -29,6 +29,7 @@ function doSetAffinity(desc: IrqDesc, mask: CpuMask, force: boolean): AffinityRe
       `${desc.who}: irq ${desc.virq}: none of CPUs ${String(mask) || '(none)'} is online: online are ${String(online)}`,
     );
   }
+  core.tracer?.event('irq_set_affinity', core.currentCpu, desc.virq, -1, desc.who, `cpus=${String(target)}`);
   const result = data.chip.setAffinity(data, force ? mask : target, force);
   if (result === 'ok' || result === 'done') desc.affinity = mask;
   return result;
@@ -45,14 +46,23 @@ export function tryAffinity(desc: IrqDesc, mask: CpuMask, force: boolean): void 
 
 /**
  * Sets where an interrupt may be delivered.
+ * @param wanted of a managed one, those it is managed for count
  * @throws {Errno} EINVAL when it cannot be moved or no CPU of the mask is online; ENOSPC when they have no vector left
  * @see Linux 7.2 kernel/irq/manage.c irq_set_affinity_locked
  * @internal
  */
-export function setAffinity(desc: IrqDesc, mask: CpuMask, force: boolean): void {
+export function setAffinity(desc: IrqDesc, wanted: CpuMask, force: boolean): void {
   const { data } = desc;
   if (data.chip.setAffinity === undefined) {
     throw new Errno('EINVAL', `${desc.who}: irq ${desc.virq}: chip ${data.chip.name} cannot move it`);
+  }
+  // Elsewhere no vector is set aside for it, and no CPU would start it again.
+  const mask = desc.managedMask === undefined ? wanted : wanted.and(desc.managedMask);
+  if (mask.isEmpty) {
+    const why = wanted.isEmpty
+      ? 'no CPU to move it to'
+      : `is managed for CPUs ${String(desc.managedMask)} alone, not ${String(wanted)}`;
+    throw new Errno('EINVAL', `${desc.who}: irq ${desc.virq}: ${why}`);
   }
   if ((desc.state & (S.ACTIVATED | S.AFFINITY_ON_ACTIVATE)) === S.AFFINITY_ON_ACTIVATE) {
     desc.affinity = mask;
@@ -74,10 +84,7 @@ export function setAffinity(desc: IrqDesc, mask: CpuMask, force: boolean): void 
 function notifySoon(desc: IrqDesc): void {
   if (desc.notifier === undefined || desc.isNotifying) return;
   desc.isNotifying = true;
-  desc.core.windows.later(() => {
-    desc.isNotifying = false;
-    desc.notifier?.(desc.pendingMask ?? desc.affinity);
-  });
+  desc.core.windows.queueNotifier(desc);
 }
 
 /** Whether it is anybody's choice where it is delivered. @see Linux 7.2 kernel/irq/manage.c irq_can_set_affinity @internal */
@@ -108,11 +115,16 @@ export function setupAffinity(desc: IrqDesc): void {
   placeAt(desc, mask);
 }
 
-/** Has an interrupt that starts delivered there; if that cannot be, it starts where it is. @internal */
+/**
+ * Has an interrupt that starts delivered there; if that cannot be, it starts where it is.
+ * @throws why it cannot be, when the CPU where it is has gone: nobody would ever hear of it
+ * @internal
+ */
 export function placeAt(desc: IrqDesc, mask: CpuMask): void {
   try {
     doSetAffinity(desc, mask, false);
   } catch (error) {
+    if (!desc.effective.intersects(desc.core.cpus.online)) throw error;
     desc.core.log('warn', desc, `irq ${desc.virq}: affinity not set: ${describeError(error)}`);
   }
 }

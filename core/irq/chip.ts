@@ -71,8 +71,6 @@ export interface IrqChip {
   readonly eoiIfHandled?: boolean;
   /** Wake is always on. */
   readonly skipSetWake?: boolean;
-  /** It needs two messages, one for each edge of a level. */
-  readonly supportsLevelMsi?: boolean;
   /** `ack` does nothing but hand on to the parent: it is found once, not at each interrupt. */
   readonly acksByParent?: boolean;
   /** A move waits for the next interrupt. */

@@ -92,7 +92,7 @@ function startNow(desc: IrqDesc, force: boolean): boolean {
       case 'normal':
         if (data.chip.affinityPreStartup === true) setupAffinity(desc);
         startHardware(desc);
-        if (data.chip.affinityPreStartup !== true) setupAffinity(desc);
+        if (data.chip.affinityPreStartup !== true) placeStarted(desc);
         break;
       case 'managed':
         placeAt(desc, desc.affinity);
@@ -106,6 +106,21 @@ function startNow(desc: IrqDesc, force: boolean): boolean {
   }
   core.tracer?.event('irq_startup', core.currentCpu, desc.virq, -1, desc.who, '');
   return true;
+}
+
+/** @throws when no CPU can have it: it is shut down again then */
+function placeStarted(desc: IrqDesc): void {
+  try {
+    setupAffinity(desc);
+  } catch (error) {
+    const errors: unknown[] = [error];
+    try {
+      shutdown(desc);
+    } catch (next) {
+      errors.push(next);
+    }
+    throw joinErrors(errors, `start of irq ${desc.virq}`);
+  }
 }
 
 function startHardware(desc: IrqDesc): void {

@@ -111,7 +111,10 @@ export class IrqCore {
       const near = own === undefined || node >= 0 ? node : this.cpus.node(own.mask.first);
       const desc = new IrqDesc(this, first + n, near, own?.mask ?? this.cpus.defaultAffinity);
       if (own !== undefined) desc.state |= S.AFFINITY_SET;
-      if (own?.managed === true) desc.state |= S.MANAGED | S.MANAGED_SHUTDOWN;
+      if (own?.managed === true) {
+        desc.state |= S.MANAGED | S.MANAGED_SHUTDOWN;
+        desc.managedMask = own.mask;
+      }
       this.#numbers.take(first + n);
       while (this.descs.length < first + n) this.descs.push(undefined);
       this.descs[first + n] = desc;

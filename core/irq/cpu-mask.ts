@@ -131,6 +131,9 @@ export class CpuMask implements Iterable<number> {
 
   /** The CPUs of both. */
   and(other: CpuMask): CpuMask {
+    // Mostly one of them says nothing new: no mask is made then.
+    if (this.isSubsetOf(other)) return this;
+    if (other.isSubsetOf(this)) return other;
     const words = this.#words.slice(0, other.#words.length);
     for (let i = 0; i < words.length; i++) words[i]! &= other.#words[i]!;
     return new CpuMask(words);

@@ -38,6 +38,8 @@ export class IrqDesc {
   affinity: CpuMask;
   /** Where it is delivered. */
   effective: CpuMask;
+  /** The CPUs that it is managed for; undefined when it is not. @internal */
+  managedMask: CpuMask | undefined = undefined;
   /** Where it is to go at its next interrupt. @internal */
   pendingMask: CpuMask | undefined = undefined;
   /** What its driver would like; see `IrqHandle.setAffinityHint`. */
@@ -178,6 +180,11 @@ export class IrqDesc {
     }
     this.#cpu = cpu;
     this.#counted = 1;
+  }
+
+  /** Whether it has a user, or one whose free is not over. @internal */
+  get isRequested(): boolean {
+    return this.action !== undefined || this.leaving > 0;
   }
 
   /** Whose name goes into messages. @internal */

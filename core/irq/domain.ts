@@ -156,6 +156,7 @@ export class IrqDomain {
     if (ops.alloc === undefined) throw new Errno('ENOSYS', `domain ${this.name}: is no hierarchy`);
     const virq = options.virq === undefined ? core.allocDescs(count, options) : core.allocDescAt(options.virq, options);
     for (let n = 0; n < count; n++) this.#addLevels(core.descs[virq + n]!);
+    this.#traceAlloc(virq);
     try {
       ops.alloc(this, virq, count, info);
     } catch (error) {
@@ -202,7 +203,13 @@ export class IrqDomain {
   allocParent(virq: number, count: number, info: IrqAllocInfo): void {
     const { parent } = this;
     if (parent?.ops.alloc === undefined) throw new Errno('ENOSYS', `domain ${this.name}: has no parent that allocates`);
+    parent.#traceAlloc(virq);
     parent.ops.alloc(parent, virq, count, info);
+  }
+
+  #traceAlloc(virq: number): void {
+    const { core } = this;
+    core.tracer?.event('irq_domain_alloc', core.currentCpu, virq, -1, this.device?.name ?? 'irq', this.name);
   }
 
   /** For `ops.free`: the same at the parent. */
@@ -325,10 +332,10 @@ export class IrqDomain {
 function insert(desc: IrqDesc): boolean {
   for (let data: IrqData | undefined = desc.data; data !== undefined; data = data.parent) {
     if (data.domain?.enter(desc, data.hwirq) === false) return false;
+    desc.core.tracer?.event('irq_domain_insert', desc.core.currentCpu, desc.virq, -1, desc.who, data.domain?.name ?? '');
   }
   desc.ackLevel = ackLevel(desc.data);
   desc.settings &= ~S.NO_REQUEST;
-  desc.core.tracer?.event('irq_domain_insert', desc.core.currentCpu, desc.virq, -1, desc.who, desc.data.domain?.name ?? '');
   return true;
 }
 

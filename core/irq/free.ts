@@ -5,7 +5,7 @@ import { deactivateDesc, shutdown } from './control.js';
 import type { IrqDesc } from './desc.js';
 import * as S from './state.js';
 import { synchronize } from './synchronize.js';
-import { finalizeOneshot, threadDone } from './thread.js';
+import { finalizeOneshot, forgetWake } from './thread.js';
 
 /**
  * Takes a handler away: when this is over it does not run, and will not.
@@ -106,10 +106,7 @@ export function release(action: IrqAction, errors: unknown[]): void {
   const { data } = desc;
   if (thread !== undefined) {
     thread.isStopped = true;
-    if (thread.wanted) {
-      thread.wanted = false;
-      threadDone(desc);
-    }
+    forgetWake(thread);
     guarded(errors, () => finalizeOneshot(thread));
   }
   if (desc.action === undefined) {

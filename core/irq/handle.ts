@@ -11,6 +11,11 @@ import { refuseInHandler } from './free.js';
 import { disableIrq, enableIrq, setWake } from './operations.js';
 import { synchronize } from './synchronize.js';
 
+/** Waits for a free; how it ended is told who began it. */
+const settled = async (freeing: PromiseLike<void>): Promise<void> => {
+  await freeing.then(undefined, () => {});
+};
+
 /**
  * One request of an interrupt: what its driver can do with it, until it is freed or the binding ends. After that every use
  * throws ENODEV.
@@ -127,8 +132,14 @@ export class IrqHandle implements AsyncDisposable, Disposable {
     this.checkFree();
     const { name } = this;
     this.#isFreed = true;
-    const done = this.#dev.devres.releaseEntry(this.entry!);
-    return isThenable(done) ? Promise.resolve(done).then(() => name) : name;
+    const { devres } = this.#dev;
+    const done = devres.releaseEntry(this.entry!);
+    if (!isThenable(done)) return name;
+    // Whoever forgets to await it: the binding does not end before.
+    const wait = devres.adopt(`free of irq ${this.virq}`, done, settled);
+    return Promise.resolve(done)
+      .then(() => name)
+      .finally(() => wait.forget());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -86,7 +86,7 @@ function makeAction(core: IrqCore, desc: IrqDesc, dev: Device | undefined, spec:
     oneshot = true;
   }
   if (desc.data.chip.oneshotSafe === true) oneshot = false;
-  return new IrqAction(desc, dev, name, hard, thread, spec, spec.devId ?? {}, oneshot);
+  return new IrqAction(desc, dev, name, hard, thread, spec, oneshot);
 }
 
 /** @see Linux 7.2 kernel/irq/manage.c irq_setup_forced_threading */

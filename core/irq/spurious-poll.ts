@@ -21,8 +21,7 @@ export class SpuriousPoll {
   }
 
   delete(desc: IrqDesc): void {
-    this.#lines.delete(desc);
-    if (this.#lines.size > 0) return;
+    if (!this.#lines.delete(desc) || this.#lines.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
   }

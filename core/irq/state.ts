@@ -30,7 +30,6 @@ export const SUSPENDED = 1 << 24;
 /** Delivered outside interrupt context, it is refused. */
 export const ENFORCE_IRQ_CONTEXT = 1 << 25;
 export const RESEND_WHEN_IN_PROGRESS = 1 << 26;
-export const DEFAULT_TRIGGER_SET = 1 << 27;
 /** It has moved, and its first interrupt at the new place has not come. */
 export const MOVE_IN_PROGRESS = 1 << 28;
 

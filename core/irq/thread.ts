@@ -75,6 +75,13 @@ export function traceEnd({ desc, name }: IrqAction, result: unknown): void {
   core.tracer?.event('irq_thread_end', core.currentCpu, desc.virq, -1, name, result === 'none' ? 'ret=unhandled' : 'ret=handled');
 }
 
+/** A thread half that was woken does not run for it. @internal */
+export function forgetWake(thread: IrqThread): void {
+  if (!thread.wanted) return;
+  thread.wanted = false;
+  threadDone(thread.action.desc);
+}
+
 /** A thread that was woken is done, or will not run. @internal */
 export function threadDone(desc: IrqDesc): void {
   if (--desc.threadsActive > 0 || desc.threadWaiters === undefined) return;

@@ -159,7 +159,7 @@ export class VectorDomain {
     const { desc } = own;
     this.#core.tracer?.event('vector_activate', this.#core.currentCpu, desc.virq, own.vector, desc.who, flags(own, reserve));
     if (!own.canReserve && !own.isManaged) {
-      this.#checkPlaced(own, this.#policy.assignAny(own));
+      this.#checkPlaced(own, this.#policy.assignAny(own), this.#core.cpus.online);
     } else if (reserve || (desc.managed && desc.managedShutdown)) {
       this.#policy.usePlaceholder(own);
     } else if (own.managed !== undefined) {
@@ -172,7 +172,7 @@ export class VectorDomain {
   /** @see Linux 7.2 vector.c activate_reserved */
   #activateReserved(own: VectorData): void {
     const { desc } = own;
-    this.#checkPlaced(own, this.#policy.assignAny(own));
+    this.#checkPlaced(own, this.#policy.assignAny(own), this.#core.cpus.online);
     own.hasReserved = false;
     // Only now is it known whether the device can be kept quiet while the vector is somebody else's.
     if (!desc.canReserve) own.canReserve = false;

@@ -3,6 +3,7 @@ import { Errno, assert } from '../lib/errno.js';
 import type { IrqCore } from './core.js';
 import { CpuMask } from './cpu-mask.js';
 import { VectorMatrix, matrixCpu, matrixVector } from './matrix.js';
+import * as S from './state.js';
 import type { VectorData } from './vector-data.js';
 import { VectorMoves } from './vector-moves.js';
 
@@ -137,6 +138,8 @@ export class VectorPolicy {
   clear(own: VectorData): void {
     const { vector, cpu, desc } = own;
     if (vector === 0) return;
+    // It came before its last CPU went: it is raised again where it starts next.
+    if (desc.managedShutdown && this.#core.controller?.isPending(cpu, vector) === true) desc.state |= S.PENDING;
     this.#core.tracer?.event('vector_clear', cpu, desc.virq, vector, desc.who, '');
     this.#core.setVector(cpu, vector, undefined);
     this.matrix.free(cpu, vector, own.isManaged);

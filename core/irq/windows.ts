@@ -4,7 +4,7 @@ import { describeError } from '../lib/errno.js';
 import type { IrqThread } from './action.js';
 import type { IrqCore } from './core.js';
 import type { IrqDesc } from './desc.js';
-import { finishThread, runThread } from './thread.js';
+import { finishThread, forgetWake, runThread } from './thread.js';
 
 /** Interrupts in one window after which the device is taken to storm; more than spurious detection needs. */
 const STORM = 250_000;
@@ -32,7 +32,8 @@ export class InterruptWindows implements InterruptEntry {
   #hasQueued = false;
   #threads: IrqThread[] = [];
   readonly #resends = new Set<IrqDesc>();
-  #tasks: (() => void)[] = [];
+  /** Interrupts whose notifiers are to be told. */
+  #moved: IrqDesc[] = [];
   readonly #onMicrotask = (): void => {
     this.#isScheduled = false;
     this.drain();
@@ -136,12 +137,12 @@ export class InterruptWindows implements InterruptEntry {
 
   /** @internal */
   cancelResend(desc: IrqDesc): void {
-    this.#resends.delete(desc);
+    if (this.#resends.size > 0) this.#resends.delete(desc);
   }
 
-  /** Runs `fn` in task context, soon. @internal */
-  later(fn: () => void): void {
-    this.#tasks.push(fn);
+  /** Tells the notifier of an interrupt in task context, soon. @internal */
+  queueNotifier(desc: IrqDesc): void {
+    this.#moved.push(desc);
     this.#queued();
   }
 
@@ -154,7 +155,7 @@ export class InterruptWindows implements InterruptEntry {
     this.#hasQueued = false;
     this.#runResends();
     this.#runThreads();
-    this.#runTasks();
+    this.#runNotifiers();
   }
 
   #runResends(): void {
@@ -170,20 +171,35 @@ export class InterruptWindows implements InterruptEntry {
     const all = this.#threads;
     this.#threads = [];
     for (const thread of all) {
+      if (--this.#budget <= 0) {
+        this.#storm(thread.action.desc, 'the wake of its thread half');
+        forgetWake(thread);
+      }
       const running = runThread(thread);
       if (running !== undefined) void finishThread(thread, running);
     }
   }
 
-  #runTasks(): void {
-    if (this.#tasks.length === 0) return;
-    const all = this.#tasks;
-    this.#tasks = [];
-    for (const fn of all) {
+  #runNotifiers(): void {
+    if (this.#moved.length === 0) return;
+    const all = this.#moved;
+    this.#moved = [];
+    for (const desc of all) {
+      desc.isNotifying = false;
+      if (--this.#budget <= 0) {
+        this.#budget = STORM;
+        this.#core.report(
+          'irq-storm',
+          desc,
+          `irq ${desc.virq}: its affinity notifier moves it without end: not told of the last move`,
+        );
+        continue;
+      }
       try {
-        fn();
+        desc.notifier?.(desc.pendingMask ?? desc.affinity);
       } catch (error) {
-        this.#core.device.report('callback-threw', undefined, `irq: a deferred call threw: ${describeError(error)}`);
+        const text = `irq ${desc.virq}: its affinity notifier threw: ${describeError(error)}`;
+        this.#core.device.report('callback-threw', desc.device, text);
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { MsiMsg } from '../hal/index.js';
 import type { IrqChip, IrqData, IrqHardwareState, MsiFlag } from '../irq/index.js';
-import { Errno, describeError } from '../lib/errno.js';
+import { guarded } from '../irq/free.js';
+import { Errno, describeError, joinErrors } from '../lib/errno.js';
 import type { ImsStore } from './ims-store.js';
 import { type MsiDesc, msiDescOf } from './msi-desc.js';
 import type { MsiDomainOps, MsiTemplate } from './template.js';
@@ -69,7 +70,13 @@ const OPS: MsiDomainOps = {
   prepareDesc(desc: MsiDesc): void {
     const store = storeOf(desc);
     desc.slot = store.prepare === undefined ? desc.index : store.prepare(desc.index, desc.cookie);
-    store.mask(desc.slot);
+    try {
+      store.mask(desc.slot);
+    } catch (error) {
+      const errors: unknown[] = [error];
+      guarded(errors, () => store.free?.(desc.slot));
+      throw joinErrors(errors, `giving back the slot of index ${desc.index}`);
+    }
   },
   freeDesc(desc: MsiDesc): void {
     storeOf(desc).free?.(desc.slot);

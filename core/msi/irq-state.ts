@@ -1,7 +1,9 @@
 import type { IrqData, IrqDesc } from '../irq/index.js';
 import { NO_IRQ_CHIP } from '../irq/index.js';
 import { activateDesc, deactivateDesc, shutdown } from '../irq/control.js';
+import { guarded } from '../irq/free.js';
 import * as S from '../irq/state.js';
+import { joinErrors } from '../lib/errno.js';
 import type { MsiDesc } from './msi-desc.js';
 import type { MsiDomain } from './msi-domain.js';
 
@@ -56,12 +58,16 @@ export function deactivateUnused(irq: IrqDesc): void {
 /** Of an interrupt that is requested, and whose slot goes all the same: nothing may come any more. */
 export function shutdownForced(irq: IrqDesc): void {
   const { data } = irq;
-  bracketed(data, () => {
-    shutdown(irq);
-    deactivateDesc(irq);
-  });
+  const errors: unknown[] = [];
+  guarded(errors, () =>
+    bracketed(data, () => {
+      guarded(errors, () => shutdown(irq));
+      guarded(errors, () => deactivateDesc(irq));
+    }),
+  );
   // Whoever frees it later reaches no slot that is somebody else's by then.
   data.chip = NO_IRQ_CHIP;
+  if (errors.length > 0) throw joinErrors(errors, `shutdown of irq ${irq.virq}`);
 }
 
 /** Writes the message and the mask of a slot again. */

@@ -346,7 +346,7 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
 
   #refuseRequested({ index, count, virq }: MsiDesc): void {
     for (let n = 0; virq !== 0 && n < count; n++) {
-      if (this.irqDomain.core.descs[virq + n]?.action === undefined) continue;
+      if (this.irqDomain.core.descs[virq + n]?.isRequested !== true) continue;
       throw new Errno('EBUSY', `${this.who}: index ${index}: a handler of irq ${virq + n} is installed: free that first`);
     }
   }

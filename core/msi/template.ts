@@ -40,6 +40,9 @@ export interface MsiTemplate {
   readonly flowName?: string;
 }
 
+/** The domain of a device's MSI and MSI-X. @see Linux 7.2 include/linux/msi.h MSI_DEFAULT_DOMAIN */
+const DEFAULT_DOMAIN = 'default';
+
 export const isIms = (token: BusToken): boolean => token === 'device-ims' || token === 'pci-device-ims';
 
 /** How parents are to treat the interrupts of a template. @see Linux 7.2 arch/x86/kernel/apic/msi.c x86_msi_prepare */
@@ -52,7 +55,13 @@ export function allocKind(token: BusToken): IrqAllocInfo['kind'] {
  * @throws {Errno} EINVAL with what is wrong with it
  * @see Linux 6.2 drivers/pci/msi/irqdomain.c pci_create_ims_domain
  */
-export function checkTemplate(who: string, { chip, busToken, flags }: MsiTemplate): void {
+export function checkTemplate(who: string, id: string, { chip, busToken, flags }: MsiTemplate): void {
+  if ((busToken === 'pci-device-msi' || busToken === 'pci-device-msix') && id !== DEFAULT_DOMAIN) {
+    throw new Errno(
+      'EINVAL',
+      `${who}: template ${chip.name} is of ${busToken}, whose place is the ${DEFAULT_DOMAIN} domain alone`,
+    );
+  }
   for (const callback of ['mask', 'unmask', 'writeMsiMsg'] as const) {
     if (typeof chip[callback] !== 'function') throw new Errno('EINVAL', `${who}: chip ${chip.name} has no ${callback}`);
   }

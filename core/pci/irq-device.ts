@@ -112,7 +112,7 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
   /**
    * Allocates vectors of the best kind that can be had, until unbind: MSI-X, else MSI, else, where one will do, the line. In the
    * ledger they are `msix vectors`, `msi vectors` or `intx`.
-   * @throws {Errno} EINVAL for what is no number of vectors; else what the last kind that was tried has thrown, with that of the one
+   * @throws {Errno} EINVAL for what is no number of vectors, and in an interrupt handler; else what the last kind that was tried has thrown, with that of the one
    *   before as `cause`: ENOSPC when there are fewer than `min`, or no kind was tried; ERANGE when `max` is below `min`; EINVAL when the device has none, is not in D0, or
    *   has vectors (rule `vectors-enabled-twice`); ENOTSUPP when the platform has none
    * @example `const vectors = dev.allocVectors({ min: 2, max: 9, affinity: { preVectors: 1 } });`
@@ -121,6 +121,8 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
   allocVectors(options: PciVectorOptions = {}): PciVectors {
     const { min = 1, max = min, types = ALL_KINDS } = options;
     checkCounts(this.name, min, max);
+    // What forbids messages must not lead to the line.
+    this.node.interrupts?.irqs.core.mightSleep('vectors allocated', this);
     if (!Array.isArray(types))
       throw new Errno('EINVAL', `${this.name}: ${String(types)} are no kinds of interrupts: give an array`);
     let error: Errno | undefined;
@@ -143,7 +145,7 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
     if (vectors?.entry === undefined) return;
     for (const { irq, index, virq, count } of this.#domain?.descs('associated') ?? []) {
       for (let n = 0; n < count; n++) {
-        if (irq?.core.descs[virq + n]?.action === undefined) continue;
+        if (irq?.core.descs[virq + n]?.isRequested !== true) continue;
         throw new Errno('EBUSY', `${this.name}: vector ${index + n}: a handler of irq ${virq + n} is installed: free that first`);
       }
     }

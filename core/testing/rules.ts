@@ -229,7 +229,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     id: 'irq-storm',
-    text: 'One device interrupts without end and without time moving: its interrupt is disabled. A level that the handler does not clear does that.',
+    text: 'One device interrupts without end and without time moving: its interrupt is disabled. A level that the handler does not clear does that, and a thread half that wakes itself.',
     bad: 'irqs.request(dev, virq, () => count++); // the cause stays set',
     good: 'irqs.request(dev, virq, () => { regs.write(ACK, regs.read(STATUS)); count++; });',
   },

@@ -228,7 +228,13 @@ export class TapHost implements Host {
   constructor(readonly inner: Host) {
     this.clock = new TapClock(inner.clock);
     this.pci = inner.pci.map((root) => new TapRoot(root, this.tap, this.clock));
-    this.interrupts = inner.interrupts && new TapInterrupts(inner.interrupts, (what) => this.tap.onAccess?.(what));
+    this.interrupts =
+      inner.interrupts &&
+      new TapInterrupts(
+        inner.interrupts,
+        (what) => this.tap.onAccess?.(what),
+        () => this.tap.gone,
+      );
   }
 
   get name(): string {

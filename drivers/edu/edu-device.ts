@@ -128,15 +128,15 @@ export class EduDevice implements Edu {
 
   /** Waits for an interrupt, and then for the device to say that it is done: an interrupt may be lost, or come late. */
   async #until(interrupt: Completion, isDone: () => boolean): Promise<void> {
-    let isLost = false;
     try {
       await interrupt.wait(LIMIT_US);
     } catch (error) {
       if (!Errno.is(error, 'ETIMEDOUT')) throw error;
-      isLost = true;
+      this.#checkRunning();
+      // One that is not done yet is slow, and has nothing to tell.
+      if (isDone()) this.dev.log('warn', 'an interrupt was lost', 'lost_interrupt');
     }
-    await this.#pollRunning(isDone, isLost ? 'command without interrupt' : 'command');
-    if (isLost) this.dev.log('warn', 'an interrupt was lost', 'lost_interrupt');
+    await this.#pollRunning(isDone, 'command');
   }
 
   /** Looks until it is so, or until `stop`. */

@@ -10,12 +10,15 @@ import type { QtestLink } from './qtest-link.js';
  */
 const PIECE_US = 1000;
 const PIECES = 1000;
+/** Real time given to QEMU's threads with each whole piece: some devices compute in one, whatever the virtual time is. */
+const NAP_MS = 0.05;
 /** How far a busy-waiting driver moves time with each look. */
 const RELAX_US = 100;
 
 /** QEMU's clock, as far as it was moved. */
 class QemuTime {
   readonly #link: Pick<QtestLink, 'irqLines' | 'stepClock'>;
+  readonly #nap = new Int32Array(new SharedArrayBuffer(4));
   #nowUs = 0;
   #called = false;
 
@@ -33,7 +36,11 @@ class QemuTime {
   advance(toUs: number): number {
     const pieceUs = Math.max(PIECE_US, (toUs - this.#nowUs) / PIECES);
     this.#called = false;
-    while (this.#nowUs < toUs && !this.#called) this.#step(Math.min(toUs, this.#nowUs + pieceUs));
+    while (this.#nowUs < toUs && !this.#called) {
+      const end = Math.min(toUs, this.#nowUs + pieceUs);
+      if (end - this.#nowUs >= PIECE_US) Atomics.wait(this.#nap, 0, 0, NAP_MS);
+      this.#step(end);
+    }
     return this.#nowUs;
   }
 

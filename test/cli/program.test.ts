@@ -321,6 +321,19 @@ describe('run', () => {
     }
     expect(first.out).toMatch(/\nnothing left: 0 devices, 0 irqs, 0 mappings\n$/);
   });
+  test('a machine has the CPUs and the interrupts that are asked for', async () => {
+    using project = new Project();
+    const own = ['--device', 'timer', '--plugin', 'timer'];
+    const four = await project.run(['vectors', ...own, '--cpus', '4']);
+    expect(four.out.split('\n').filter((line) => /^ {2}\d /.test(line))).toHaveLength(4);
+    const plain = await project.run(['explain', '0000:00:04.0', ...own, '--interrupts', 'plain']);
+    expect(plain.out).toContain('EOPNOTSUPP: 0000:00:04.0: the platform has no interrupt remapping');
+    expect(await project.run(['vectors', '--cpus', '0'])).toMatchObject({ code: 2 });
+    expect(await project.run(['vectors', '--interrupts', 'msi'])).toMatchObject({ code: 2 });
+    expect((await project.run(['vectors', '--host', 'qtest', '--cpus', '2'])).err).toContain(
+      'EINVAL: cpus and interrupts are for the host sim',
+    );
+  });
   test('a program of the user gets the seed, and what it throws is told', async () => {
     using project = new Project({
       'mine.ts': 'export default ({ seed, print }: { seed: number; print(line: string): void }): void => print(`seed ${seed}`);',

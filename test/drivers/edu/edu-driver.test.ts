@@ -47,10 +47,12 @@ describe('EduDriver', () => {
   });
 
   test.each([
-    ['computes', (edu: Edu) => edu.factorial(5)],
-    ['copies', (edu: Edu) => edu.copy(new Uint8Array(64))],
-  ])('a device that vanishes anywhere while it %s leaves nothing behind', async (_what, work) => {
-    const points = await removeAnywhere(options, { use: ({ kernel }) => work(eduOf(kernel)) });
+    ['computes by message', options, (edu: Edu) => edu.factorial(5)],
+    ['copies by message', options, (edu: Edu) => edu.copy(new Uint8Array(64))],
+    ['computes by line', lineOptions, (edu: Edu) => edu.factorial(5)],
+    ['copies by line', lineOptions, (edu: Edu) => edu.copy(new Uint8Array(64))],
+  ])('a device that vanishes anywhere while it %s leaves nothing behind', async (_what, on, work) => {
+    const points = await removeAnywhere(on, { use: ({ kernel }) => work(eduOf(kernel)) });
     expect(points).toContain('acquire class edu');
     expect(points.filter((point) => point.startsWith('interrupt')).length).toBeGreaterThan(0);
     expect(points.length).toBeGreaterThan(20);

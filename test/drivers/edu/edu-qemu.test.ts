@@ -37,14 +37,18 @@ describeQemus(
       await system.load(edu);
       const dev = system.kernel.pci.find('0000:00:04.0')!;
       const control = PCI.inCap(dev.findCapability(PCI.CAP_MSI)!, PCI.MSI_CONTROL);
-      const computed = system.get(Edus, 'edu0').factorial(5);
+      const one = system.get(Edus, 'edu0');
+      // By DMA, whose time is the clock's: the factorial is a thread, which may be slower than the limit of a virtual clock.
+      const sent = Uint8Array.of(1, 2, 3);
+      const copied = one.copy(sent);
       // What the device raises now goes to its line, which it may not use.
       dev.config.modify(control, { enable: 0 });
-      expect(await computed).toBe(120);
-      expect(complaints(system)).toEqual(['0000:00:04.0: lost_interrupt']);
+      expect(await copied).toEqual(sent);
+      const lost = '0000:00:04.0: lost_interrupt';
+      expect(complaints(system)).toEqual([lost, lost]);
       dev.config.modify(control, { enable: 1 });
-      expect(await system.get(Edus, 'edu0').factorial(6)).toBe(720);
-      expect(complaints(system)).toHaveLength(1);
+      expect(await one.copy(sent)).toEqual(sent);
+      expect(complaints(system)).toHaveLength(2);
     });
   },
   'virtual',

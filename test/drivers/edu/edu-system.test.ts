@@ -34,9 +34,7 @@ describe('the edu driver when its device is pulled out', () => {
     await using system = await System.start(sim.plugin, edu);
     const dev = system.get(Edus, 'edu0');
     const removal = sim.yank('00:04.0', { silent: true });
-    await expect(dev.factorial(5)).rejects.toThrow(
-      'ETIMEDOUT: 0000:00:04.0: command without interrupt: no result within 1000000 us',
-    );
+    await expect(dev.factorial(5)).rejects.toThrow('ETIMEDOUT: 0000:00:04.0: command: no result within 1000000 us');
     expect(dev.isAlive()).toBe(false);
     removal.report();
     await system.core.settle();
@@ -137,8 +135,8 @@ describe('the edu driver when interrupts are not what they should be', () => {
   test('a command after one that took too long never gets its result', async () => {
     const { sim, system, dev } = await started(2_500_000, 'msi');
     await using _end = system;
-    await expect(dev.factorial(5)).rejects.toThrow('ETIMEDOUT: 0000:00:04.0: command without interrupt');
-    await expect(dev.factorial(6)).rejects.toThrow('ETIMEDOUT: 0000:00:04.0: command without interrupt');
+    await expect(dev.factorial(5)).rejects.toThrow('ETIMEDOUT: 0000:00:04.0: command');
+    await expect(dev.factorial(6)).rejects.toThrow('ETIMEDOUT: 0000:00:04.0: command');
     expect(await dev.copy(Uint8Array.of(4))).toEqual(Uint8Array.of(4));
     expect(sim.guestErrors).toEqual([]);
   });

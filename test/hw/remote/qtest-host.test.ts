@@ -87,8 +87,9 @@ describeQemus('QtestHost', (qemu) => {
     edu.regs.write(EDU.IRQ_RAISE, 0x10);
     edu.regs.write(EDU.IRQ_ACK, edu.regs.read(EDU.IRQ_STATUS));
     edu.regs.read(EDU.IRQ_STATUS);
-    const line = heard[0]?.[0];
-    expect(line).toBeGreaterThanOrEqual(16);
+    // The machine's own timer drives a lower line, where time is real.
+    const line = heard.find(([other]) => other >= 16)?.[0];
+    expect(line).toBeDefined();
     expect(heard.filter(([other]) => other === line)).toEqual([
       [line, true],
       [line, false],
