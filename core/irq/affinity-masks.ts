@@ -44,8 +44,9 @@ export function createAffinityMasks(
   const { preVectors: pre = 0, calcSets } = affinity;
   const spread = Math.max(0, count - unspread(affinity));
   if (calcSets !== undefined && typeof calcSets !== 'function') throw new Errno('EINVAL', 'affinity: calcSets is no function');
-  const sets = calcSets?.(spread) ?? [spread];
-  if (!Array.isArray(sets)) throw new Errno('EINVAL', `affinity: calcSets gave ${String(sets)}, not the sizes of sets`);
+  const given: unknown = calcSets?.(spread) ?? [spread];
+  if (!Array.isArray(given)) throw new Errno('EINVAL', `affinity: calcSets gave ${typeof given}, not the sizes of sets`);
+  const sets: readonly number[] = given;
   if (sets.length > MAX_AFFINITY_SETS) {
     violate(`affinity: ${sets.length} sets of vectors, there can be ${MAX_AFFINITY_SETS}`);
     return undefined;

@@ -36,7 +36,7 @@ export class CpuMask implements Iterable<number> {
 
   /** @throws {Errno} ERANGE when a number is not an integer of 0 to 1023; EINVAL for what is no set of numbers */
   static from(cpus: Iterable<number>): CpuMask {
-    if (!isIterable(cpus)) throw new Errno('EINVAL', `cpu mask: ${String(cpus)} is no set of cpus: give a mask or an array`);
+    if (!isIterable(cpus)) throw new Errno('EINVAL', `cpu mask: ${typeof cpus} is no set of cpus: give a mask or an array`);
     const words: number[] = [];
     for (const cpu of cpus) setBit(words, cpu);
     return new CpuMask(words);
@@ -61,7 +61,7 @@ export class CpuMask implements Iterable<number> {
    */
   static parse(list: string): CpuMask {
     const words: number[] = [];
-    const text = String(list).trim();
+    const text = textOf(list).trim();
     if (text === '') return CpuMask.EMPTY;
     for (const part of text.split(',')) {
       const range = /^(\d+)(?:-(\d+))?$/.exec(part);
@@ -81,7 +81,7 @@ export class CpuMask implements Iterable<number> {
    */
   static parseHex(text: string): CpuMask {
     const words: number[] = [];
-    for (const group of String(text).trim().split(',').reverse()) {
+    for (const group of textOf(text).trim().split(',').reverse()) {
       if (!/^[\da-f]{1,8}$/i.test(group)) {
         throw new Errno('EINVAL', `cpu mask: '${text}' is not a bitmap: write groups of up to 8 hex digits like ff,ffffffff`);
       }
@@ -218,6 +218,12 @@ export class CpuMask implements Iterable<number> {
     const top = this.#words.length - 1;
     return top < 0 ? 0 : top * 32 + 31 - Math.clz32(this.#words[top]!);
   }
+}
+
+/** Who writes JavaScript may give anything. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new Errno('EINVAL', `cpu mask: ${typeof value} is no text`);
 }
 
 function isIterable(value: unknown): boolean {

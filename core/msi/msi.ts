@@ -61,7 +61,7 @@ export class Msi {
       throw new Errno('EOPNOTSUPP', `${dev.name}: nothing on this platform takes its messages: use its interrupt line, or poll`);
     }
     checkTemplate(who, id, template);
-    if (typeof id !== 'string' || id === '') throw new Errno('EINVAL', `${dev.name}: ${String(id)} is no id of a domain`);
+    if (typeof id !== 'string' || id === '') throw new Errno('EINVAL', `${dev.name}: '${id}' is no id of a domain`);
     const msi = this.#deviceMsi(dev);
     msi.lock('creating a domain');
     try {

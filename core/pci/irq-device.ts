@@ -149,6 +149,9 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
         throw new Errno('EBUSY', `${this.name}: vector ${index + n}: a handler of irq ${virq + n} is installed: free that first`);
       }
     }
+    if (vectors.kind === 'intx' && this.interrupts.irqs.desc(vectors.virq(0)).actions.some(({ dev }) => dev === this)) {
+      throw new Errno('EBUSY', `${this.name}: vector 0: its handler of the line is installed: free that first`);
+    }
     void this.devres.releaseEntry(vectors.entry);
   }
 
