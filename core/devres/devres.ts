@@ -73,13 +73,12 @@ export class Devres {
   }
 
   /**
-   * As `acquire` of what is there at once, and gives its entry: for who gives it back early, by `releaseEntry`.
-   * @throws {Errno} as `acquire`
+   * Records what was acquired after a `faultPoint`, as `acquire` does, and gives its entry: for who gives it back early, by
+   * `releaseEntry`.
    * @internal
    */
-  enter<T>(label: string, get: () => T, release: Release<T>): DevresEntry {
-    this.faultPoint(label);
-    return this.#add(new DevresEntry(label, release, get()));
+  enter<T>(label: string, value: T, release: Release<T>): DevresEntry {
+    return this.#add(new DevresEntry(label, release, value));
   }
 
   async #acquireLater<T>(label: string, pending: PromiseLike<T>, release: Release<T>): Promise<T> {

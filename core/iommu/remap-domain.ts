@@ -121,7 +121,7 @@ export class RemapDomain {
     }
     domain.allocParent(virq, count, info);
     // A device counts up the low bits of its message: the block is all that it can count to.
-    const size = 2 ** Math.ceil(Math.log2(count));
+    const size = count === 1 ? 1 : 2 ** Math.ceil(Math.log2(count));
     const index = this.#entries.findFreeRun(size, size);
     if (index < 0) {
       domain.freeParent(virq, count);
@@ -132,8 +132,8 @@ export class RemapDomain {
       );
     }
     for (let n = 0; n < size; n++) this.#entries.take(index + n);
-    const { desc } = domain.data(virq);
-    this.#core.tracer?.event('irte_alloc', this.#core.currentCpu, virq, -1, desc.who, `index=${index} count=${size}`);
+    const { tracer } = this.#core;
+    tracer?.event('irte_alloc', this.#core.currentCpu, virq, -1, domain.data(virq).desc.who, `index=${index} count=${size}`);
     for (let n = 0; n < count; n++) {
       const spare = n === count - 1 ? size - count : 0;
       domain.setHwirq(virq + n, index * INDEX + n, this.#chip, new RemapData(index, n, spare, info.requesterId));
@@ -143,11 +143,12 @@ export class RemapDomain {
   /** @see Linux 7.2 irq_remapping.c intel_irq_remapping_free */
   #free(domain: IrqDomain, virq: number, count: number): void {
     for (let n = virq; n < virq + count; n++) {
-      const { chipData: own } = domain.data(n);
+      const data = domain.data(n);
+      const { chipData: own } = data;
       if (!(own instanceof RemapData)) continue;
       if (own.isPresent) this.#clear(n, own);
       for (let i = 0; i <= own.spare; i++) this.#entries.free(own.entry + i);
-      domain.setHwirq(n, 0, NO_IRQ_CHIP);
+      data.set(0, NO_IRQ_CHIP, undefined);
     }
     domain.freeParent(virq, count);
   }

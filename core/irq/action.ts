@@ -66,8 +66,6 @@ export class IrqAction {
   /** Its bit among those whose threads the line waits for; 0 unless oneshot. */
   threadMask = 0;
   readonly thread: IrqThread | undefined;
-  /** Tells it from others of the line. */
-  readonly devId: unknown;
   /** Whether its lack of a thread was reported. */
   hasWarned = false;
 
@@ -80,7 +78,11 @@ export class IrqAction {
     readonly spec: IrqSpec,
     public oneshot: boolean,
   ) {
-    this.devId = spec.devId ?? this;
     this.thread = threadFn === undefined ? undefined : new IrqThread(this, threadFn);
+  }
+
+  /** Tells it from others of the line. */
+  get devId(): unknown {
+    return this.spec.devId ?? this;
   }
 }

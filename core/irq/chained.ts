@@ -24,8 +24,7 @@ export function setChainedHandler(desc: IrqDesc, flow: FlowHandler | undefined, 
     if (isChained) locked(desc, () => unchain(desc));
     return;
   }
-  if (isChained || desc.action !== undefined || desc.leaving > 0)
-    throw new Errno('EBUSY', `${who}: irq ${virq}: has handlers: free them first`);
+  if (isChained || desc.isRequested) throw new Errno('EBUSY', `${who}: irq ${virq}: has handlers: free them first`);
   if (desc.chip === NO_IRQ_CHIP) throw new Errno('ENOSYS', `${who}: irq ${virq}: nobody has set up its chip`);
   locked(desc, () => chain(desc, flow, data));
 }

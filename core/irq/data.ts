@@ -20,9 +20,19 @@ export class IrqData {
 
   constructor(
     readonly desc: IrqDesc,
-    readonly virq: number,
     public domain: IrqDomain | undefined,
   ) {}
+
+  get virq(): number {
+    return this.desc.virq;
+  }
+
+  /** What this level is to the interrupt. */
+  set(hwirq: number, chip: IrqChip, chipData: unknown): void {
+    this.hwirq = hwirq;
+    this.chip = chip;
+    this.chipData = chipData;
+  }
 
   /** The level of a domain, from this one towards the CPU; undefined when it is not in the hierarchy. */
   at(domain: IrqDomain): IrqData | undefined {

@@ -70,8 +70,8 @@ export class IrqDesc {
   threadsOneshot = 0;
   /** Woken threads that are not done. @internal */
   threadsActive = 0;
-  /** Users that are off the line, and whose thread halves are not done. @internal */
-  leaving = 0;
+  /** Users that are being added or taken away, or whose thread halves are not done yet. @internal */
+  changing = 0;
   /** Called when no thread is active. @internal */
   threadWaiters: (() => void)[] | undefined = undefined;
   /** Why nothing may be done with it any more: its storage failed. @internal */
@@ -90,7 +90,7 @@ export class IrqDesc {
   ) {
     this.affinity = affinity;
     this.effective = affinity;
-    this.data = new IrqData(this, virq, undefined);
+    this.data = new IrqData(this, undefined);
     this.ackLevel = this.data;
   }
 
@@ -170,21 +170,22 @@ export class IrqDesc {
   /** @internal */
   countOne(cpu: number): void {
     if (cpu === this.#cpu) this.#counted++;
-    else this.#countElsewhere(cpu);
+    else IrqDesc.#countElsewhere(this, cpu);
   }
 
-  #countElsewhere(cpu: number): void {
-    if (this.#cpu >= 0) {
-      const perCpu = (this.#perCpu ??= []);
-      perCpu[this.#cpu] = (perCpu[this.#cpu] ?? 0) + this.#counted;
+  /** Static: each object would have to be marked for a private method. */
+  static #countElsewhere(desc: IrqDesc, cpu: number): void {
+    if (desc.#cpu >= 0) {
+      const perCpu = (desc.#perCpu ??= []);
+      perCpu[desc.#cpu] = (perCpu[desc.#cpu] ?? 0) + desc.#counted;
     }
-    this.#cpu = cpu;
-    this.#counted = 1;
+    desc.#cpu = cpu;
+    desc.#counted = 1;
   }
 
-  /** Whether it has a user, or one whose free is not over. @internal */
+  /** Whether it has a user, or one whose request or free is not over. @internal */
   get isRequested(): boolean {
-    return this.action !== undefined || this.leaving > 0;
+    return this.action !== undefined || this.changing > 0;
   }
 
   /** Whose name goes into messages. @internal */

@@ -220,10 +220,7 @@ export class IrqDomain {
 
   /** For `ops.alloc`: what this level is to an interrupt. */
   setHwirq(virq: number, hwirq: number, chip: IrqChip, chipData: unknown = undefined): void {
-    const data = this.data(virq);
-    data.hwirq = hwirq;
-    data.chip = chip;
-    data.chipData = chipData;
+    this.data(virq).set(hwirq, chip, chipData);
   }
 
   /** This level of an interrupt. @throws {Errno} ENOENT when the interrupt does not pass this domain */
@@ -274,7 +271,7 @@ export class IrqDomain {
   disposeMapping(virq: number): void {
     const desc = this.core.descs[virq];
     if (desc?.data.domain !== this) return;
-    if (desc.action !== undefined || desc.leaving > 0 || (desc.settings & S.CHAINED) !== 0) {
+    if (desc.isRequested || (desc.settings & S.CHAINED) !== 0) {
       throw new Errno('EBUSY', `domain ${this.name}: irq ${virq} has handlers: free them first`);
     }
     if (this.isHierarchy) {
@@ -322,7 +319,7 @@ export class IrqDomain {
     let level = desc.data;
     level.domain = this;
     for (let domain = this.parent; domain !== undefined; domain = domain.parent) {
-      level.parent = new IrqData(desc, desc.virq, domain);
+      level.parent = new IrqData(desc, domain);
       level = level.parent;
     }
   }

@@ -2,6 +2,7 @@ import { joinErrors } from '../lib/errno.js';
 import { type MaybePromise, isThenable } from '../lib/flow.js';
 import type { IrqAction } from './action.js';
 import { deactivateDesc, shutdown } from './control.js';
+import type { IrqData } from './data.js';
 import type { IrqDesc } from './desc.js';
 import * as S from './state.js';
 import { synchronize } from './synchronize.js';
@@ -36,33 +37,38 @@ export function refuseInHandler({ desc, dev, name }: IrqAction): void {
 
 function uninstall(action: IrqAction): MaybePromise<void> {
   const errors: unknown[] = [];
+  action.desc.changing++;
   detach(action, errors);
   let quiet: MaybePromise<void> = undefined;
-  guarded(errors, () => {
+  try {
     quiet = synchronize(action.desc, action);
-  });
-  if (isThenable(quiet)) {
-    const { desc } = action;
-    desc.leaving++;
-    return Promise.resolve(quiet).then(() => {
-      desc.leaving--;
-      finish(action, errors);
-    });
+  } catch (error) {
+    errors.push(error);
   }
+  if (isThenable(quiet)) return finishLater(action, quiet, errors);
   finish(action, errors);
   return undefined;
+}
+
+function finishLater(action: IrqAction, quiet: PromiseLike<void>, errors: unknown[]): Promise<void> {
+  return Promise.resolve(quiet).then(() => finish(action, errors));
 }
 
 /** From now on it is not called; the last one stops the interrupt. @internal */
 export function detach(action: IrqAction, errors: unknown[]): void {
   const { desc } = action;
   const { data } = desc;
-  guarded(errors, () => data.chip.busLock?.(data));
+  guarded(errors, busLock, data);
   unlink(action);
-  if (desc.action === undefined) guarded(errors, () => shutdown(desc));
+  if (desc.action === undefined) guarded(errors, shutdown, desc);
   forgetHints(action);
-  guarded(errors, () => data.chip.busSyncUnlock?.(data));
+  guarded(errors, busSyncUnlock, data);
 }
+
+const busLock = (data: IrqData): void => data.chip.busLock?.(data);
+const busSyncUnlock = (data: IrqData): void => data.chip.busSyncUnlock?.(data);
+/** @internal */
+export const releaseResources = (data: IrqData): void => data.chip.releaseResources?.(data);
 
 function unlink(action: IrqAction): void {
   const { desc } = action;
@@ -97,6 +103,7 @@ function forgetHints(action: IrqAction): void {
 
 function finish(action: IrqAction, errors: unknown[]): void {
   release(action, errors);
+  action.desc.changing--;
   if (errors.length > 0) throw joinErrors(errors, `free of irq ${action.desc.virq}`);
 }
 
@@ -107,21 +114,21 @@ export function release(action: IrqAction, errors: unknown[]): void {
   if (thread !== undefined) {
     thread.isStopped = true;
     forgetWake(thread);
-    guarded(errors, () => finalizeOneshot(thread));
+    guarded(errors, finalizeOneshot, thread);
   }
   if (desc.action === undefined) {
-    guarded(errors, () => data.chip.busLock?.(data));
-    guarded(errors, () => deactivateDesc(desc));
-    guarded(errors, () => data.chip.releaseResources?.(data));
-    guarded(errors, () => data.chip.busSyncUnlock?.(data));
+    guarded(errors, busLock, data);
+    guarded(errors, deactivateDesc, desc);
+    guarded(errors, releaseResources, data);
+    guarded(errors, busSyncUnlock, data);
     forget(desc);
   }
 }
 
 /** Runs one of several steps that all must run: what it throws joins `errors`. @internal */
-export function guarded(errors: unknown[], fn: () => void): void {
+export function guarded<T>(errors: unknown[], step: (on: T) => void, on: T): void {
   try {
-    fn();
+    step(on);
   } catch (error) {
     errors.push(error);
   }

@@ -21,13 +21,11 @@ const settled = async (freeing: PromiseLike<void>): Promise<void> => {
  * throws ENODEV.
  */
 export class IrqHandle implements AsyncDisposable, Disposable {
-  readonly virq: number;
-  /** In tables and traces. */
-  readonly name: string;
   readonly #dev: Device;
+  readonly #action: IrqAction;
   /** Of the ledger, once it is in there. @internal */
   entry: DevresEntry | undefined = undefined;
-  #action: IrqAction | undefined;
+  #isHeld = true;
   /** By who requested it, before the binding ended. */
   #isFreed = false;
 
@@ -35,18 +33,25 @@ export class IrqHandle implements AsyncDisposable, Disposable {
   constructor(dev: Device, action: IrqAction) {
     this.#dev = dev;
     this.#action = action;
-    this.virq = action.desc.virq;
-    this.name = action.name;
+  }
+
+  get virq(): number {
+    return this.#action.desc.virq;
+  }
+
+  /** In tables and traces. */
+  get name(): string {
+    return this.#action.name;
   }
 
   /** Whether it is still requested. */
   get held(): boolean {
-    return this.#action !== undefined;
+    return this.#isHeld;
   }
 
   /** The interrupt. @throws {Errno} ENODEV after it was freed */
   get desc(): IrqDesc {
-    return this.#live().desc;
+    return IrqHandle.#live(this).desc;
   }
 
   /** Takes back one `disable`; what came meanwhile is raised again. @throws {Errno} EINVAL when it is enabled already */
@@ -71,7 +76,7 @@ export class IrqHandle implements AsyncDisposable, Disposable {
 
   /** Has the thread half run without interrupt. @see Linux 7.2 kernel/irq/manage.c irq_wake_thread */
   wakeThread(): void {
-    wakeThread(this.#live());
+    wakeThread(IrqHandle.#live(this));
   }
 
   /** Where it may be delivered. */
@@ -159,20 +164,23 @@ export class IrqHandle implements AsyncDisposable, Disposable {
 
   /** @throws {Errno} ENODEV, EINVAL when it cannot be freed @internal */
   checkFree(): void {
-    refuseInHandler(this.#live());
+    refuseInHandler(IrqHandle.#live(this));
   }
 
   /** It was freed. @internal */
   end(): IrqAction {
-    const action = this.#live();
-    this.#action = undefined;
+    const action = IrqHandle.#live(this);
+    this.#isHeld = false;
     return action;
   }
 
-  #live(): IrqAction {
-    if (this.#action !== undefined) return this.#action;
-    const text = `irq ${this.virq} used after ${this.#isFreed ? 'it was freed' : 'unbind'}`;
-    this.#dev.core?.report('use-after-unbind', this.#dev, text);
-    throw new Errno('ENODEV', `${this.#dev.name}: ${text}`);
+  /** Static: each object would have to be marked for a private method. */
+  static #live(handle: IrqHandle): IrqAction {
+    if (handle.#isHeld) return handle.#action;
+    const { virq } = handle;
+    const dev = handle.#dev;
+    const text = `irq ${virq} used after ${handle.#isFreed ? 'it was freed' : 'unbind'}`;
+    dev.core?.report('use-after-unbind', dev, text);
+    throw new Errno('ENODEV', `${dev.name}: ${text}`);
   }
 }

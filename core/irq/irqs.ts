@@ -56,9 +56,11 @@ export class Irqs {
       );
     }
     const spec: IrqSpec = typeof handler === 'function' ? { hard: handler } : handler;
-    const entry = dev.devres.enter(`irq ${virq}`, () => new IrqHandle(dev, requestIrq(this.core, dev, virq, spec)), release);
-    const handle = entry.data as IrqHandle;
-    handle.entry = entry;
+    const { devres } = dev;
+    const label = `irq ${virq}`;
+    devres.faultPoint(label);
+    const handle = new IrqHandle(dev, requestIrq(this.core, dev, virq, spec));
+    handle.entry = devres.enter(label, handle, release);
     return handle;
   }
 

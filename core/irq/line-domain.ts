@@ -59,7 +59,12 @@ export class LineDomain {
         },
         free: (domain, virq, count) => domain.freeParent(virq, count),
         activate: (_domain, data) => this.#route(data),
-        deactivate: (_domain, data) => lines.setMask(data.hwirq, true),
+        deactivate(_domain, data) {
+          lines.setMask(data.hwirq, true);
+          // What it has sent, and nobody handles now, must not keep it from ever sending again.
+          // @see Linux 7.2 arch/x86/kernel/apic/io_apic.c clear_IO_APIC_pin
+          lines.eoi(data.hwirq);
+        },
       },
     });
   }

@@ -7,7 +7,7 @@ import { activateDesc, shutdownAndDeactivate, startup } from './control.js';
 import type { IrqCore } from './core.js';
 import type { IrqDesc } from './desc.js';
 import { setTrigger } from './domain.js';
-import { detach, forget, guarded, release } from './free.js';
+import { detach, forget, guarded, release, releaseResources } from './free.js';
 import { maskIrq, unmaskIrq } from './mask.js';
 import { forgiveSpurious } from './spurious.js';
 import * as S from './state.js';
@@ -111,12 +111,23 @@ function install(action: IrqAction): void {
     throw new Errno('ENOSYS', `${action.name}: irq ${desc.virq}: nobody has set up its chip`);
   }
   desc.checkUsable();
-  if (desc.leaving > 0) {
+  if (desc.changing > 0) {
     throw new Errno(
       'EBUSY',
-      `${action.name}: irq ${desc.virq}: a thread half of a handler that was freed is at work: await that free`,
+      `${action.name}: irq ${desc.virq}: the request or the free of another handler is not over: await that`,
     );
   }
+  desc.changing++;
+  try {
+    installLocked(action);
+  } finally {
+    desc.changing--;
+  }
+}
+
+function installLocked(action: IrqAction): void {
+  const { desc } = action;
+  const { data } = desc;
   data.chip.busLock?.(data);
   const errors: unknown[] = [];
   let isInstalled = false;
@@ -165,7 +176,7 @@ function add(action: IrqAction): void {
     else forgiveSpurious(desc);
   } catch (error) {
     const errors: unknown[] = [error];
-    if (isFirst) guarded(errors, () => data.chip.releaseResources?.(data));
+    if (isFirst) guarded(errors, releaseResources, data);
     throw joinErrors(errors, `request of irq ${desc.virq}`);
   }
   append(action);
@@ -193,7 +204,7 @@ function start(action: IrqAction): void {
     startup(desc, true, false);
   } catch (error) {
     const errors: unknown[] = [error];
-    guarded(errors, () => shutdownAndDeactivate(desc));
+    guarded(errors, shutdownAndDeactivate, desc);
     desc.depth = 1;
     forget(desc);
     throw joinErrors(errors, `start of irq ${desc.virq}`);

@@ -21,7 +21,7 @@ export class SpuriousPoll {
   }
 
   delete(desc: IrqDesc): void {
-    if (!this.#lines.delete(desc) || this.#lines.size > 0) return;
+    if (this.#lines.size === 0 || !this.#lines.delete(desc) || this.#lines.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
   }

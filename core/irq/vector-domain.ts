@@ -126,7 +126,7 @@ export class VectorDomain {
       const data = domain.data(virq + n);
       const { desc } = data;
       const own = new VectorData(desc);
-      domain.setHwirq(virq + n, virq + n, this.#chip, own);
+      data.set(virq + n, this.#chip, own);
       desc.state |= S.SINGLE_TARGET | S.ENFORCE_IRQ_CONTEXT | S.AFFINITY_ON_ACTIVATE;
       let isPlaced = true;
       if (desc.managed) {
@@ -146,11 +146,12 @@ export class VectorDomain {
   /** @see Linux 7.2 vector.c x86_vector_free_irqs */
   #free(domain: IrqDomain, virq: number, count: number): void {
     for (let n = 0; n < count; n++) {
-      const { chipData } = domain.data(virq + n);
+      const data = domain.data(virq + n);
+      const { chipData } = data;
       if (!(chipData instanceof VectorData)) continue;
       this.#policy.clear(chipData);
       this.#policy.release(chipData);
-      domain.setHwirq(virq + n, 0, NO_IRQ_CHIP);
+      data.set(0, NO_IRQ_CHIP, undefined);
     }
   }
 

@@ -58,7 +58,7 @@ export function vectorsView(core: IrqCore): VectorsView {
       vectors,
       counts: matrix === undefined ? undefined : countsOf(matrix, cpu),
     })),
-    totals: matrix === undefined ? undefined : totalsOf(matrix),
+    totals: matrix === undefined ? undefined : totalsOf(matrix, core.cpus.count),
     unexpected: core.unexpectedCount,
   };
 }
@@ -68,7 +68,11 @@ function countsOf(matrix: VectorMatrix, cpu: number): CpuCounts {
   return { available, allocated, managed, managedAllocated };
 }
 
-function totalsOf({ available, totalAllocated: allocated, reserved, systemVectors: system }: VectorMatrix): VectorTotals {
+function totalsOf(matrix: VectorMatrix, cpus: number): VectorTotals {
+  const { available, reserved, systemVectors: system } = matrix;
+  let allocated = 0;
+  // Its own total leaves out what was freed on CPUs that are offline, as Linux's does.
+  for (let cpu = 0; cpu < cpus; cpu++) allocated += matrix.cpu(cpu).allocated;
   return { available, allocated, reserved, system };
 }
 

@@ -1,43 +1,68 @@
+/** Numbers below this stand in an array, which is as long as the highest of them was; those above are hashed. */
+const DENSE = 65_536;
 const FIRST_SLOTS = 8;
 /** No key: keys are non-negative. */
 const NONE = -1;
 
 /**
- * What belongs to which number, for numbers that come and go all the time and are too sparse for an array.
+ * What belongs to which number, for numbers that come and go all the time: most are small, some too large for an array.
  *
- * Open addressing without tombstones: a deletion moves up what was displaced, so that neither time nor garbage grows with the
- * number of changes; see `NameTable` for why a `Map` does not do.
+ * The large ones in open addressing without tombstones: a deletion moves up what was displaced, so that neither time nor garbage
+ * grows with the number of changes; see `NameTable` for why a `Map` does not do.
  */
 export class NumberTable<T> {
+  readonly #dense: (T | undefined)[] = [];
   #keys: number[] = Array.from({ length: FIRST_SLOTS }, () => NONE);
   #values: (T | undefined)[] = Array.from({ length: FIRST_SLOTS }, () => undefined);
+  /** How many of all, and how many of the large ones. */
   #size = 0;
+  #hashed = 0;
 
   get size(): number {
     return this.#size;
   }
 
   get(key: number): T | undefined {
+    if (key < DENSE) return key < this.#dense.length ? this.#dense[key] : undefined;
     const i = this.#find(key);
     return this.#keys[i] === key ? this.#values[i] : undefined;
   }
 
   /** Adds a number; false when it is there already. @param key a non-negative safe integer */
   add(key: number, value: T): boolean {
+    if (key >= DENSE) return this.#addHashed(key, value);
+    const dense = this.#dense;
+    while (dense.length <= key) dense.push(undefined);
+    if (dense[key] !== undefined) return false;
+    dense[key] = value;
+    this.#size++;
+    return true;
+  }
+
+  #addHashed(key: number, value: T): boolean {
     let i = this.#find(key);
     if (this.#keys[i] === key) return false;
-    if (2 * (this.#size + 1) > this.#keys.length) {
+    if (2 * (this.#hashed + 1) > this.#keys.length) {
       this.#grow();
       i = this.#find(key);
     }
     this.#keys[i] = key;
     this.#values[i] = value;
+    this.#hashed++;
     this.#size++;
     return true;
   }
 
   /** Takes a number out; false when it is not there. */
   delete(key: number): boolean {
+    if (key >= DENSE) return this.#deleteHashed(key);
+    if (this.get(key) === undefined) return false;
+    this.#dense[key] = undefined;
+    this.#size--;
+    return true;
+  }
+
+  #deleteHashed(key: number): boolean {
     const keys = this.#keys;
     const values = this.#values;
     const mask = keys.length - 1;
@@ -53,12 +78,14 @@ export class NumberTable<T> {
     }
     keys[hole] = NONE;
     values[hole] = undefined;
+    this.#hashed--;
     this.#size--;
     return true;
   }
 
   /** Number and value of each, in no particular order. */
   *entries(): Generator<[key: number, value: T]> {
+    for (const [key, value] of this.#dense.entries()) if (value !== undefined) yield [key, value];
     for (const [i, key] of this.#keys.entries()) if (key !== NONE) yield [key, this.#values[i] as T];
   }
 

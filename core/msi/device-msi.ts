@@ -38,11 +38,29 @@ export class DeviceMsi {
   lock(what: string): void {
     const { core, device } = this;
     core.mightSleep(what, device);
-    if (this.#doing !== undefined) {
-      throw new Errno('EDEADLK', `${device.name}: ${what} while ${this.#doing}: a callback of a message store cannot do that`);
-    }
+    this.refuseLocked(what);
     this.#doing = what;
     core.tracer?.event('msi_lock', core.currentCpu, 0, -1, device.name, what);
+  }
+
+  /** @throws {Errno} EDEADLK from a callback of a store */
+  refuseLocked(what: string): void {
+    if (this.#doing === undefined) return;
+    throw new Errno('EDEADLK', `${this.device.name}: ${what} while ${this.#doing}: a callback of a message store cannot do that`);
+  }
+
+  /** What must not fail: as behind `lock`, or within what has it, whose binding ends in a callback of a store. */
+  force(what: string, fn: () => void): void {
+    if (this.#doing !== undefined) {
+      fn();
+      return;
+    }
+    this.lock(what);
+    try {
+      fn();
+    } finally {
+      this.unlock();
+    }
   }
 
   unlock(): void {

@@ -66,6 +66,8 @@ function getState(data: IrqData, which: IrqHardwareState): boolean | undefined {
   return storeOf(desc).state?.(desc.slot, which);
 }
 
+const freeSlot = (desc: MsiDesc): void => storeOf(desc).free?.(desc.slot);
+
 const OPS: MsiDomainOps = {
   prepareDesc(desc: MsiDesc): void {
     const store = storeOf(desc);
@@ -74,13 +76,11 @@ const OPS: MsiDomainOps = {
       store.mask(desc.slot);
     } catch (error) {
       const errors: unknown[] = [error];
-      guarded(errors, () => store.free?.(desc.slot));
+      guarded(errors, freeSlot, desc);
       throw joinErrors(errors, `giving back the slot of index ${desc.index}`);
     }
   },
-  freeDesc(desc: MsiDesc): void {
-    storeOf(desc).free?.(desc.slot);
-  },
+  freeDesc: freeSlot,
   invalidate(desc: MsiDesc): void {
     storeOf(desc).invalidate?.(desc.slot);
   },

@@ -59,12 +59,11 @@ export function deactivateUnused(irq: IrqDesc): void {
 export function shutdownForced(irq: IrqDesc): void {
   const { data } = irq;
   const errors: unknown[] = [];
-  guarded(errors, () =>
-    bracketed(data, () => {
-      guarded(errors, () => shutdown(irq));
-      guarded(errors, () => deactivateDesc(irq));
-    }),
-  );
+  const stop = (): void => {
+    guarded(errors, shutdown, irq);
+    guarded(errors, deactivateDesc, irq);
+  };
+  guarded(errors, () => bracketed(data, stop), undefined);
   // Whoever frees it later reaches no slot that is somebody else's by then.
   data.chip = NO_IRQ_CHIP;
   if (errors.length > 0) throw joinErrors(errors, `shutdown of irq ${irq.virq}`);

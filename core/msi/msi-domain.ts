@@ -191,6 +191,7 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
    */
   free(map: MsiMap): void {
     this.#mayManage('freeing a slot');
+    this.#msi.refuseLocked('freeing a slot');
     const desc = this.#descOf(map, 'freed');
     this.#refuseRequested(desc);
     this.#slots.release(desc);
@@ -199,6 +200,7 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
   /** Frees all of this domain, and of no other. @throws {Errno} EBUSY while a handler is installed: nothing is freed then */
   freeAll(): void {
     this.#mayManage('freeing all slots');
+    this.#msi.refuseLocked('freeing all slots');
     for (const desc of this.#slots.descs) this.#refuseRequested(desc);
     const errors: unknown[] = [];
     for (const desc of this.#slots.descs) attempt(errors, () => this.#slots.release(desc));
@@ -208,12 +210,7 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
   /** The end of a slot, whether or not a handler is installed. @internal */
   endSlot(map: MsiMap): void {
     const desc = this.#descOf(map, 'ended');
-    this.#msi.lock('freeing a slot');
-    try {
-      this.#slots.end(desc);
-    } finally {
-      this.#msi.unlock();
-    }
+    this.#msi.force('freeing a slot', () => this.#slots.end(desc));
   }
 
   // What is there
@@ -326,17 +323,26 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
     }
     const { cookie, affinity } = options;
     const each = affinityOf(affinity);
-    return this.#locked('allocating a slot', () => this.#slots.alloc(lo, hi, 1, cookie, each));
+    this.#lock('allocating a slot');
+    try {
+      return this.#slots.alloc(lo, hi, 1, cookie, each);
+    } finally {
+      this.#msi.unlock();
+    }
   }
 
   #locked<T>(what: string, fn: () => T): T {
-    this.#mayManage(what);
-    this.#msi.lock(what);
+    this.#lock(what);
     try {
       return fn();
     } finally {
       this.#msi.unlock();
     }
+  }
+
+  #lock(what: string): void {
+    this.#mayManage(what);
+    this.#msi.lock(what);
   }
 
   #mayManage(what: string): void {

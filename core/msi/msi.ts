@@ -70,10 +70,9 @@ export class Msi {
         throw new Errno('EBUSY', `${who}: there is one already: remove it first, or give this one an id of its own`);
       }
       const size = checkSize(who, spec.size);
-      const create = (): MsiDomain<Cookie> => this.#create(msi, spec, size, parent, requesterId);
-      const entry = dev.devres.enter(label, create, endDomain);
-      const domain = entry.data as MsiDomain<Cookie>;
-      domain.entry = entry;
+      dev.devres.faultPoint(label);
+      const domain = this.#create<Cookie>(msi, spec, size, parent, requesterId);
+      domain.entry = dev.devres.enter(label, domain, endDomain);
       return domain;
     } finally {
       msi.unlock();

@@ -36,7 +36,8 @@ export class Slots {
 
   /** Takes the lowest free index of `lo` to `hi`, and gives it an interrupt. */
   alloc(lo: number, hi: number, count: number, cookie: unknown, affinity: Affinity): MsiMap {
-    return this.#enter(() => this.#associate(this.insert(lo, hi, count, cookie, affinity)));
+    this.#faultPoint();
+    return this.#enter(this.#associate(this.insert(lo, hi, count, cookie, affinity)));
   }
 
   /** Takes the lowest free index of `lo` to `hi`. @throws {Errno} EBUSY when there is none */
@@ -56,7 +57,8 @@ export class Slots {
   /** Gives an interrupt to a descriptor. When that fails, the descriptor is gone as well. */
   associate(desc: MsiDesc): MsiMap {
     try {
-      return this.#enter(() => this.#associate(desc));
+      this.#faultPoint();
+      return this.#enter(this.#associate(desc));
     } catch (error) {
       this.descs.delete(desc.index);
       throw error;
@@ -79,15 +81,18 @@ export class Slots {
     if (errors.length > 0) throw joinErrors(errors, `freeing index ${desc.index} of ${this.#domain.name}`);
   }
 
-  #enter(get: () => MsiMap): MsiMap {
-    if (this.#label === undefined) return get();
-    const entry = this.#domain.device.devres.enter(this.#label, get, endSlot);
-    const map = entry.data as MsiMap;
-    this.descs.get(map.index)!.entry = entry;
+  #faultPoint(): void {
+    if (this.#label !== undefined) this.#domain.device.devres.faultPoint(this.#label);
+  }
+
+  /** Into the ledger, when slots of this domain are in there. */
+  #enter(desc: MsiDesc): MsiMap {
+    const map = desc.map!;
+    if (this.#label !== undefined) desc.entry = this.#domain.device.devres.enter(this.#label, map, endSlot);
     return map;
   }
 
-  #associate(desc: MsiDesc): MsiMap {
+  #associate(desc: MsiDesc): MsiDesc {
     const domain = this.#domain;
     const { ops } = domain;
     const { core } = domain.irqDomain;
@@ -109,7 +114,8 @@ export class Slots {
       this.#undo(desc, isPrepared, errors);
       throw joinErrors(errors, `giving back index ${desc.index}`);
     }
-    return (desc.map = new MsiMap(domain, desc.index, desc.virq));
+    desc.map = new MsiMap(domain, desc.index, desc.virq);
+    return desc;
   }
 
   /** @throws {Errno} ENOSPC for whatever a level threw @see Linux 7.2 kernel/irq/msi.c msi_handle_pci_fail */

@@ -245,10 +245,10 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
       throw new Errno('ENOTSUPP', `${this.name}: no MSI-X vector on its own: ${why}: allocate all at once`);
     }
     const options = { affinity };
-    const alloc = (): MsiMap => (index === undefined ? domain.alloc(options) : domain.allocAt(index, options));
-    const entry = this.devres.enter('msix vector', alloc, endMap);
-    const map = entry.data as MsiMap;
-    (this.interrupts.irqs.desc(map.virq).msi as MsiDesc).entry = entry;
+    const label = 'msix vector';
+    this.devres.faultPoint(label);
+    const map = index === undefined ? domain.alloc(options) : domain.allocAt(index, options);
+    (this.interrupts.irqs.desc(map.virq).msi as MsiDesc).entry = this.devres.enter(label, map, endMap);
     return map;
   }
 
@@ -319,9 +319,10 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
   }
 
   #hold(kind: VectorKind, enable: () => number): PciVectors {
-    const entry = this.devres.enter(LABELS[kind], () => new PciVectors(this, kind, enable()), endVectors);
-    const vectors = entry.data as PciVectors;
-    vectors.entry = entry;
+    const label = LABELS[kind];
+    this.devres.faultPoint(label);
+    const vectors = new PciVectors(this, kind, enable());
+    vectors.entry = this.devres.enter(label, vectors, endVectors);
     // A line is only allowed: whoever goes on to messages has nothing to give back.
     if (this.#vectors?.entry !== undefined) this.devres.remove(this.#vectors.entry);
     this.#vectors = vectors;
