@@ -178,6 +178,7 @@ export class CpuMask implements Iterable<number> {
   }
 
   isSubsetOf(other: CpuMask): boolean {
+    if (this === other) return true;
     if (this.#words.length > other.#words.length) return false;
     for (let i = 0; i < this.#words.length; i++) if ((this.#words[i]! & ~other.#words[i]!) !== 0) return false;
     return true;

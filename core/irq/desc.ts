@@ -5,12 +5,10 @@ import type { IrqChip } from './chip.js';
 import type { IrqCore } from './core.js';
 import type { CpuMask } from './cpu-mask.js';
 import { IrqData } from './data.js';
+import { type AffinityNotifier, type IrqDescRare, NOTHING_RARE, writable } from './desc-rare.js';
 import { type FlowHandler, handleBad } from './flow.js';
 import * as S from './state.js';
 import type { TriggerType } from './types.js';
-
-/** Told when the affinity of an interrupt has changed. */
-export type AffinityNotifier = (mask: CpuMask) => void;
 
 /**
  * One interrupt: its number, its levels, its users, and how it is doing.
@@ -26,8 +24,6 @@ export class IrqDesc {
   /** How often it was disabled more than enabled; 0 while it is on. */
   depth = 1;
   /** @internal */
-  wakeDepth = 0;
-  /** @internal */
   flow: FlowHandler = handleBad;
   /** `edge`, `level`, ...: as in `/proc/interrupts`. */
   flowName = '';
@@ -38,48 +34,28 @@ export class IrqDesc {
   affinity: CpuMask;
   /** Where it is delivered. */
   effective: CpuMask;
-  /** The CPUs that it is managed for; undefined when it is not. @internal */
-  managedMask: CpuMask | undefined = undefined;
-  /** Where it is to go at its next interrupt. @internal */
-  pendingMask: CpuMask | undefined = undefined;
-  /** What its driver would like; see `IrqHandle.setAffinityHint`. */
-  affinityHint: CpuMask | undefined = undefined;
-  /** @internal */
-  notifier: AffinityNotifier | undefined = undefined;
-  /** It will be told soon. @internal */
-  isNotifying = false;
   /** The device it belongs to, where that is known. */
   device: Device | undefined = undefined;
   /** The MSI descriptor, of an interrupt that is a message. @internal */
   msi: object | undefined = undefined;
-  /** Of a flow handler that serves other interrupts; see `Irqs.setChainedHandler`. */
-  handlerData: unknown = undefined;
   /** The level whose `ack` this interrupt's comes to, found once. @internal */
   ackLevel: IrqData;
   /** Interrupts since the counting of unhandled ones began. */
   count = 0;
   /** Of those, how many nobody handled. */
   unhandled = 0;
-  /** @internal */
-  lastUnhandledUs = 0;
   /** Thread halves that have handled something. @internal */
   threadsHandled = 0;
-  /** @internal */
-  threadsHandledLast = 0;
   /** Bits of the oneshot actions whose threads are not done. @internal */
   threadsOneshot = 0;
   /** Woken threads that are not done. @internal */
   threadsActive = 0;
   /** Users that are being added or taken away, or whose thread halves are not done yet. @internal */
   changing = 0;
-  /** Called when no thread is active. @internal */
-  threadWaiters: (() => void)[] | undefined = undefined;
-  /** Why nothing may be done with it any more: its storage failed. @internal */
-  failed: string | undefined = undefined;
+  #rare: IrqDescRare = NOTHING_RARE;
   /** The CPU of the last interrupt, and how many came there in a row. */
   #cpu = -1;
   #counted = 0;
-  #perCpu: number[] | undefined = undefined;
 
   constructor(
     readonly core: IrqCore,
@@ -148,6 +124,97 @@ export class IrqDesc {
     return (this.state & S.CAN_RESERVE) !== 0;
   }
 
+  // What few interrupts have: see `IrqDescRare`
+
+  /** @internal */
+  get wakeDepth(): number {
+    return this.#rare.wakeDepth;
+  }
+  set wakeDepth(depth: number) {
+    this.#rare = writable(this.#rare);
+    this.#rare.wakeDepth = depth;
+  }
+  /** The CPUs that it is managed for; undefined when it is not. @internal */
+  get managedMask(): CpuMask | undefined {
+    return this.#rare.managedMask;
+  }
+  set managedMask(mask: CpuMask | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.managedMask = mask;
+  }
+  /** Where it is to go at its next interrupt. @internal */
+  get pendingMask(): CpuMask | undefined {
+    return this.#rare.pendingMask;
+  }
+  set pendingMask(mask: CpuMask | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.pendingMask = mask;
+  }
+  /** What its driver would like; see `IrqHandle.setAffinityHint`. */
+  get affinityHint(): CpuMask | undefined {
+    return this.#rare.affinityHint;
+  }
+  set affinityHint(mask: CpuMask | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.affinityHint = mask;
+  }
+  /** @internal */
+  get notifier(): AffinityNotifier | undefined {
+    return this.#rare.notifier;
+  }
+  set notifier(notifier: AffinityNotifier | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.notifier = notifier;
+  }
+  /** It will be told soon. @internal */
+  get isNotifying(): boolean {
+    return this.#rare.isNotifying;
+  }
+  set isNotifying(on: boolean) {
+    this.#rare = writable(this.#rare);
+    this.#rare.isNotifying = on;
+  }
+  /** Of a flow handler that serves other interrupts; see `Irqs.setChainedHandler`. */
+  get handlerData(): unknown {
+    return this.#rare.handlerData;
+  }
+  set handlerData(data: unknown) {
+    this.#rare = writable(this.#rare);
+    this.#rare.handlerData = data;
+  }
+  /** @internal */
+  get lastUnhandledUs(): number {
+    return this.#rare.lastUnhandledUs;
+  }
+  set lastUnhandledUs(timeUs: number) {
+    this.#rare = writable(this.#rare);
+    this.#rare.lastUnhandledUs = timeUs;
+  }
+  /** @internal */
+  get threadsHandledLast(): number {
+    return this.#rare.threadsHandledLast;
+  }
+  set threadsHandledLast(count: number) {
+    this.#rare = writable(this.#rare);
+    this.#rare.threadsHandledLast = count;
+  }
+  /** Called when no thread is active. @internal */
+  get threadWaiters(): (() => void)[] | undefined {
+    return this.#rare.threadWaiters;
+  }
+  set threadWaiters(waiters: (() => void)[] | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.threadWaiters = waiters;
+  }
+  /** Why nothing may be done with it any more: its storage failed. @internal */
+  get failed(): string | undefined {
+    return this.#rare.failed;
+  }
+  set failed(why: string | undefined) {
+    this.#rare = writable(this.#rare);
+    this.#rare.failed = why;
+  }
+
   /** Its users, in the order of their requests. */
   get actions(): IrqAction[] {
     const all: IrqAction[] = [];
@@ -157,30 +224,31 @@ export class IrqDesc {
 
   /** How many interrupts came on a CPU. */
   countOn(cpu: number): number {
-    return (this.#perCpu?.[cpu] ?? 0) + (cpu === this.#cpu ? this.#counted : 0);
+    return (this.#rare.perCpu?.[cpu] ?? 0) + (cpu === this.#cpu ? this.#counted : 0);
   }
 
   /** How many interrupts came in all. */
   get total(): number {
     let sum = this.#counted;
-    for (const count of this.#perCpu ?? []) sum += count ?? 0;
+    for (const count of this.#rare.perCpu ?? []) sum += count ?? 0;
     return sum;
   }
 
   /** @internal */
   countOne(cpu: number): void {
     if (cpu === this.#cpu) this.#counted++;
-    else IrqDesc.#countElsewhere(this, cpu);
+    else this.countElsewhere(cpu);
   }
 
-  /** Static: each object would have to be marked for a private method. */
-  static #countElsewhere(desc: IrqDesc, cpu: number): void {
-    if (desc.#cpu >= 0) {
-      const perCpu = (desc.#perCpu ??= []);
-      perCpu[desc.#cpu] = (perCpu[desc.#cpu] ?? 0) + desc.#counted;
+  /** Not private: each object would have to be marked for a private method. @internal */
+  countElsewhere(cpu: number): void {
+    if (this.#cpu >= 0) {
+      this.#rare = writable(this.#rare);
+      const perCpu = (this.#rare.perCpu ??= []);
+      perCpu[this.#cpu] = (perCpu[this.#cpu] ?? 0) + this.#counted;
     }
-    desc.#cpu = cpu;
-    desc.#counted = 1;
+    this.#cpu = cpu;
+    this.#counted = 1;
   }
 
   /** Whether it has a user, or one whose request or free is not over. @internal */

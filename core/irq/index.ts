@@ -9,7 +9,8 @@ export { CpuMask, type CpuSet, toMask } from './cpu-mask.js';
 export { IrqCpus } from './cpus.js';
 export { offlineCpu, onlineCpu } from './cpu-hotplug.js';
 export { IrqData, chipParent, composeMsg } from './data.js';
-export { type AffinityNotifier, IrqDesc } from './desc.js';
+export type { AffinityNotifier } from './desc-rare.js';
+export { IrqDesc } from './desc.js';
 export {
   type BusToken,
   type IrqAllocInfo,

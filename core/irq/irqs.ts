@@ -55,11 +55,10 @@ export class Irqs {
         `${dev.name}: irq ${virq}: ${String(handler)} is no handler: give a function, or an object with one`,
       );
     }
-    const spec: IrqSpec = typeof handler === 'function' ? { hard: handler } : handler;
     const { devres } = dev;
     const label = `irq ${virq}`;
     devres.faultPoint(label);
-    const handle = new IrqHandle(dev, requestIrq(this.core, dev, virq, spec));
+    const handle = new IrqHandle(dev, requestIrq(this.core, dev, virq, handler));
     handle.entry = devres.enter(label, handle, release);
     return handle;
   }

@@ -16,6 +16,9 @@ import { IRQ_NOTCONNECTED, TRIGGERS, isLevel, isTrigger } from './types.js';
 /** Oneshot actions a line can have: each has a bit. */
 const THREAD_BITS = 31;
 
+/** What is said of a handler that is a hard half alone. */
+const NOTHING_ELSE: IrqSpec = {};
+
 /** The hard half of a handler that has none. @see Linux 7.2 kernel/irq/manage.c irq_default_primary_handler */
 const wakeOnly: IrqHandler = () => 'wake';
 
@@ -28,9 +31,11 @@ const wakesNothing: IrqHandler = () => 'none';
  * @see Linux 7.2 kernel/irq/manage.c request_threaded_irq, __setup_irq
  * @internal
  */
-export function requestIrq(core: IrqCore, dev: Device | undefined, virq: number, spec: IrqSpec): IrqAction {
+export function requestIrq(core: IrqCore, dev: Device | undefined, virq: number, handler: IrqHandler | IrqSpec): IrqAction {
+  const spec = typeof handler === 'function' ? NOTHING_ELSE : handler;
+  const hard = typeof handler === 'function' ? handler : handler.hard;
   const who = dev?.name ?? spec.name ?? 'irq';
-  core.mightSleep(`irq ${virq} requested`, dev);
+  if (core.windows.inHandler) core.mightSleep(`irq ${virq} requested`, dev);
   if (virq === IRQ_NOTCONNECTED) throw new Errno('ENOTCONN', `${who}: its interrupt is not connected`);
   checkSpec(who, virq, spec);
   const desc = core.descs[virq];
@@ -41,10 +46,10 @@ export function requestIrq(core: IrqCore, dev: Device | undefined, virq: number,
       `${who}: irq ${virq}: cannot be requested: ${(desc.settings & S.CHAINED) === 0 ? 'it is going away' : 'other interrupts are behind it'}`,
     );
   }
-  if (spec.hard === undefined && spec.thread === undefined) {
+  if (hard === undefined && spec.thread === undefined) {
     throw new Errno('EINVAL', `${who}: irq ${virq}: neither a hard half nor a thread half given`);
   }
-  const action = makeAction(core, desc, dev, spec);
+  const action = makeAction(core, desc, dev, hard, spec);
   install(action);
   core.tracer?.event('irq_request', core.currentCpu, virq, -1, action.name, '');
   return action;
@@ -72,17 +77,23 @@ function badFlags(spec: IrqSpec): string | undefined {
         : undefined;
 }
 
-function makeAction(core: IrqCore, desc: IrqDesc, dev: Device | undefined, spec: IrqSpec): IrqAction {
+function makeAction(
+  core: IrqCore,
+  desc: IrqDesc,
+  dev: Device | undefined,
+  own: IrqHandler | undefined,
+  spec: IrqSpec,
+): IrqAction {
   const name = spec.name ?? dev?.name ?? `irq${desc.virq}`;
-  let hard = spec.hard ?? wakeOnly;
+  let hard = own ?? wakeOnly;
   let { thread } = spec;
   let oneshot = spec.oneshot ?? false;
   if ((desc.settings & S.NESTED_THREAD) !== 0) {
     if (thread === undefined)
       throw new Errno('EINVAL', `${name}: irq ${desc.virq}: its handler runs in the thread of another: give a thread half`);
     hard = wakesNothing;
-  } else if (core.threadIrqs && canBeThread(desc, spec, oneshot)) {
-    [hard, thread] = asThread(spec.hard, thread);
+  } else if (core.threadIrqs && own !== undefined && canBeThread(desc, spec, oneshot)) {
+    [hard, thread] = asThread(own, thread);
     oneshot = true;
   }
   if (desc.data.chip.oneshotSafe === true) oneshot = false;
@@ -92,13 +103,13 @@ function makeAction(core: IrqCore, desc: IrqDesc, dev: Device | undefined, spec:
 /** @see Linux 7.2 kernel/irq/manage.c irq_setup_forced_threading */
 function canBeThread(desc: IrqDesc, spec: IrqSpec, oneshot: boolean): boolean {
   const isExempt = spec.noThread === true || spec.perCpu === true || oneshot || (desc.settings & S.NO_THREAD) !== 0;
-  return !isExempt && spec.hard !== undefined;
+  return !isExempt;
 }
 
 /** The hard half becomes the thread; where there is a thread half, it runs after it when asked to. */
-function asThread(hard: IrqHandler | undefined, thread: IrqThreadFn | undefined): [IrqHandler, IrqThreadFn] {
+function asThread(hard: IrqHandler, thread: IrqThreadFn | undefined): [IrqHandler, IrqThreadFn] {
   const both = (virq: number): MaybePromise<unknown> => {
-    const result = hard?.(virq);
+    const result = hard(virq);
     return result === 'wake' && thread !== undefined ? thread(virq) : result;
   };
   return [wakeOnly, both];
@@ -154,7 +165,7 @@ function undo(action: IrqAction, errors: unknown[]): void {
 
 /** Between bus lock and unlock. */
 function add(action: IrqAction): void {
-  const { desc, spec } = action;
+  const { desc } = action;
   const { data } = desc;
   const isFirst = desc.action === undefined;
   if (isFirst) data.chip.requestResources?.(data);
@@ -162,7 +173,7 @@ function add(action: IrqAction): void {
     if (!isFirst) checkSharing(action);
     if (action.oneshot) action.threadMask = freeThreadBit(action);
     else if (
-      spec.hard === undefined &&
+      action.handler === wakeOnly &&
       action.thread !== undefined &&
       data.chip.oneshotSafe !== true &&
       (desc.settings & S.NESTED_THREAD) === 0

@@ -42,7 +42,7 @@ export class NumberTable<T> {
   #addHashed(key: number, value: T): boolean {
     let i = this.#find(key);
     if (this.#keys[i] === key) return false;
-    if (2 * (this.#hashed + 1) > this.#keys.length) {
+    if (4 * (this.#hashed + 1) > 3 * this.#keys.length) {
       this.#grow();
       i = this.#find(key);
     }

@@ -50,14 +50,14 @@ export class DeviceMsi {
   }
 
   /** What must not fail: as behind `lock`, or within what has it, whose binding ends in a callback of a store. */
-  force(what: string, fn: () => void): void {
+  force<T>(what: string, fn: (on: T) => void, on: T): void {
     if (this.#doing !== undefined) {
-      fn();
+      fn(on);
       return;
     }
     this.lock(what);
     try {
-      fn();
+      fn(on);
     } finally {
       this.unlock();
     }

@@ -210,8 +210,10 @@ export class MsiDomain<Cookie = unknown> implements Disposable, AsyncDisposable 
   /** The end of a slot, whether or not a handler is installed. @internal */
   endSlot(map: MsiMap): void {
     const desc = this.#descOf(map, 'ended');
-    this.#msi.force('freeing a slot', () => this.#slots.end(desc));
+    this.#msi.force('freeing a slot', MsiDomain.#end, desc);
   }
+
+  static readonly #end = (desc: MsiDesc): void => desc.domain.#slots.end(desc);
 
   // What is there
 

@@ -120,11 +120,11 @@ export class Slots {
 
   /** @throws {Errno} ENOSPC for whatever a level threw @see Linux 7.2 kernel/irq/msi.c msi_handle_pci_fail */
   #allocIrqs(desc: MsiDesc, info: IrqAllocInfo): number {
-    const { irqDomain, who } = this.#domain;
+    const domain = this.#domain;
     try {
-      return irqDomain.allocIrqs(desc.count, info, desc.affinity === undefined ? ANYWHERE : { affinity: desc.affinity });
+      return domain.irqDomain.allocIrqs(desc.count, info, desc.affinity === undefined ? ANYWHERE : { affinity: desc.affinity });
     } catch (cause) {
-      throw new Errno('ENOSPC', `${who}: no interrupt for index ${desc.index}: ${describeError(cause)}`, { cause });
+      throw new Errno('ENOSPC', `${domain.who}: no interrupt for index ${desc.index}: ${describeError(cause)}`, { cause });
     }
   }
 
