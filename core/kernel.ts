@@ -2,11 +2,11 @@ import { AuxiliaryBus } from './auxiliary/index.js';
 import { type CoreOptions, DeviceCore } from './device/index.js';
 import { refuseInside } from './device/work.js';
 import type { Host } from './hal/index.js';
-import { Dma, type InterruptPlatform, buildInterruptPlatform } from './iommu/index.js';
+import { Dma, type DmaOptions, type InterruptPlatform, Iommu, type IommuPolicy, buildInterruptPlatform } from './iommu/index.js';
 import { ContextClock, IrqCore, Irqs, type VectorOptions } from './irq/index.js';
 import { Errno, collect, joinErrors } from './lib/index.js';
 import { Ims, Msi, messageSenderOf } from './msi/index.js';
-import { PciBus, type PciBusOptions, PciDevice } from './pci/index.js';
+import { PciBus, type PciBusOptions, PciDevice, pciPasids } from './pci/index.js';
 import { FauxBus, PlatformBus } from './platform/index.js';
 
 /** How a kernel behaves; all of it has a default. */
@@ -19,6 +19,10 @@ export interface KernelOptions {
     /** Which vectors its CPUs have; default those of x86. */
     readonly vectors?: VectorOptions;
   };
+  /** How buffers are mapped for devices, and how that is checked. */
+  readonly dma?: Omit<DmaOptions, 'domainOf'>;
+  /** What devices can reach where the host has an IOMMU. */
+  readonly iommu?: IommuPolicy;
 }
 
 /**
@@ -33,6 +37,7 @@ export class Kernel {
   readonly platform: PlatformBus;
   readonly faux: FauxBus;
   readonly dma: Dma;
+  readonly iommu: Iommu;
   readonly irqs: Irqs;
   /** The domains between the CPUs and the devices. */
   readonly interrupts: InterruptPlatform;
@@ -57,11 +62,17 @@ export class Kernel {
     const { msiParent: domain, lines } = this.interrupts;
     this.msi = new Msi(irq, (dev) => ({ domain, requesterId: messageSenderOf(dev)?.requesterId }));
     this.ims = new Ims(this.msi);
+    const ports = { pasidsOf: pciPasids, later: (fn: () => void) => irq.windows.queueCall(fn) };
+    this.iommu = new Iommu(this.core, host.iommu, ports, options.iommu);
+    const { busHooks } = this.iommu;
     this.faux = new FauxBus(this.core);
-    this.platform = new PlatformBus(this.core, host, { irqs: this.irqs, lines });
+    this.platform = new PlatformBus(this.core, host, { irqs: this.irqs, lines }, busHooks);
     this.auxiliary = new AuxiliaryBus(this.core);
-    this.pci = new PciBus(this.core, host, options.pci, { irqs: this.irqs, msi: this.msi, msiParent: domain, lines });
-    this.dma = new Dma(this.core, host);
+    this.pci = new PciBus(this.core, host, options.pci, { irqs: this.irqs, msi: this.msi, msiParent: domain, lines }, busHooks);
+    this.iommu.watch(this.platform);
+    this.iommu.watch(this.pci.bus);
+    // Buffers are mapped where a device is when nobody attaches anything.
+    this.dma = new Dma(this.core, host, { ...options.dma, domainOf: (dev) => this.iommu.group(dev)?.defaultDomain });
   }
 
   /**
@@ -108,6 +119,8 @@ export class Kernel {
     await collect(errors, () => this.faux.close());
     await collect(errors, () => core.unregisterBus(this.auxiliary));
     await collect(errors, () => core.unregisterBus(this.pci.bus));
+    await collect(errors, () => this.dma.close());
+    await collect(errors, () => this.iommu.close());
     await collect(errors, () => this.interrupts.close());
     const left = this.#leftOvers();
     core.stop();

@@ -34,6 +34,8 @@ export interface Driver<D extends Device = Device, S = unknown> {
   readonly probeType?: ProbeType;
   /** True: no `bind` and `unbind` attributes. */
   readonly suppressBindAttrs?: boolean;
+  /** True: it does not use the default DMA domain, and takes the device's group for a user (`Iommu.claimOwner`). */
+  readonly managesDma?: boolean;
   /** Attributes of the driver itself. */
   readonly groups?: readonly AttributeGroup<Driver>[];
   /** Attributes of every device while it is bound. */

@@ -4,6 +4,7 @@ import { type Token, token } from '../lib/token.js';
 import type { Clock } from './clock.js';
 import type { DmaMemory } from './dma.js';
 import type { InterruptController } from './interrupts.js';
+import type { IommuHardware } from './iommu.js';
 import type { PciRoot } from './pci.js';
 import type { Window } from './window.js';
 
@@ -45,6 +46,8 @@ export interface Host {
   map?(kind: 'io' | 'mem', address: number, sizeBytes: number): Window;
   /** How devices interrupt; absent when they cannot. Known from construction on, used from `start` on. */
   readonly interrupts?: InterruptController | undefined;
+  /** What stands between devices and memory; absent where they reach it as it is. */
+  readonly iommu?: IommuHardware | undefined;
   /** The requester id of the messages of a platform device, by its first address, as firmware tables tell; undefined when unknown. */
   requesterId?(address: number): number | undefined;
   /** @throws {Errno} when the hardware cannot be reached; nothing is left running then */

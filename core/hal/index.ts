@@ -23,6 +23,16 @@ export {
   packIrte,
   unpackIrte,
 } from './irte.js';
+export {
+  type IommuContext,
+  type IommuFault,
+  type IommuFaultReason,
+  type IommuHardware,
+  type IommuPageRequest,
+  type IommuTable,
+  NOT_ALLOWED,
+  NOT_MAPPED,
+} from './iommu.js';
 export { type FieldValues, Mmio, readSized } from './mmio.js';
 export { type MsiMsg, NO_MSG } from './msi.js';
 export {

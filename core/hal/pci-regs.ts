@@ -83,6 +83,9 @@ export const CAP_MSIX = 0x11;
 export const EXT_AER = 0x0001;
 export const EXT_SERIAL = 0x0003;
 export const EXT_VENDOR = 0x000b;
+export const EXT_ATS = 0x000f;
+export const EXT_PRI = 0x0013;
+export const EXT_PASID = 0x001b;
 
 /** Registers of capabilities, from the start of the capability: `inCap(at, PM_CONTROL)`. */
 export const PM_CONTROL = reg16('PM_CONTROL', 0x04, { state: field(1, 0), noSoftReset: field(3, 3, 'ro') });
@@ -134,6 +137,21 @@ export const MSIX_CONTROL = reg16('MSIX_CONTROL', 0x02, {
 export const MSIX_TABLE = reg32('MSIX_TABLE', 0x04, { bar: field(2, 0, 'ro'), offset: field(31, 3, 'ro') });
 /** Where the pending bits are. */
 export const MSIX_PBA = reg32('MSIX_PBA', 0x08, { bar: field(2, 0, 'ro'), offset: field(31, 3, 'ro') });
+
+/** Address translation service: the device may ask for translations and keep them. @see PCI Express Base Specification 5.0, 10.5.1 */
+export const ATS_CONTROL = reg16('ATS_CONTROL', 0x06, { unit: field(4, 0), enable: field(15) });
+/** Page requests. @see PCI Express Base Specification 5.0, 10.5.2 */
+export const PRI_CONTROL = reg16('PRI_CONTROL', 0x04, { enable: field(0), reset: field(1) });
+export const PRI_CAPACITY = reg32('PRI_CAPACITY', 0x08, {}, { mode: 'ro' });
+/** How many requests may be under way. */
+export const PRI_ALLOCATION = reg32('PRI_ALLOCATION', 0x0c);
+/** Process address spaces. @see PCI Express Base Specification 5.0, 7.8.9 */
+export const PASID_CAPS = reg16('PASID_CAPS', 0x04, {
+  execute: field(1, 1, 'ro'),
+  privileged: field(2, 2, 'ro'),
+  width: field(12, 8, 'ro'),
+});
+export const PASID_CONTROL = reg16('PASID_CONTROL', 0x06, { enable: field(0), execute: field(1), privileged: field(2) });
 
 /** Registers of an entry of the MSI-X table, from its start. */
 export const MSIX_ENTRY_BYTES = 16;

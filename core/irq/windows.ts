@@ -34,6 +34,7 @@ export class InterruptWindows implements InterruptEntry {
   readonly #resends = new Set<IrqDesc>();
   /** Interrupts whose notifiers are to be told. */
   #moved: IrqDesc[] = [];
+  readonly #calls: (() => void)[] = [];
   readonly #onMicrotask = (): void => {
     this.#isScheduled = false;
     this.drain();
@@ -146,6 +147,12 @@ export class InterruptWindows implements InterruptEntry {
     this.#queued();
   }
 
+  /** Calls `fn`, which must not throw, in task context, soon. @internal */
+  queueCall(fn: () => void): void {
+    this.#calls.push(fn);
+    this.#queued();
+  }
+
   #queued(): void {
     this.#hasQueued = true;
     this.pending();
@@ -156,6 +163,7 @@ export class InterruptWindows implements InterruptEntry {
     this.#runResends();
     this.#runThreads();
     this.#runNotifiers();
+    if (this.#calls.length > 0) for (const call of this.#calls.splice(0)) call();
   }
 
   #runResends(): void {

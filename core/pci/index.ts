@@ -9,4 +9,5 @@ export { type PciMsixOptions, PciVectors, type VectorKind, type PciVectorOptions
 export { type PciId, pciClass, pciId } from './id.js';
 export { type LspciDevice, type LspciOptions, lspci, snapshot } from './lspci.js';
 export { PciBus, type PciBusOptions } from './pci-bus.js';
+export { pciPasids } from './pasid.js';
 export type { PciState } from './state.js';

@@ -1,4 +1,4 @@
-import { Bus, Device, type DeviceCore } from '../device/index.js';
+import { Bus, type BusOptions, Device, type DeviceCore } from '../device/index.js';
 import type { Host, PciHotplugEvent, PciRoot } from '../hal/index.js';
 import {
   Errno,
@@ -32,6 +32,8 @@ export interface PciBusOptions {
   readonly msi?: boolean;
 }
 
+type DmaHooks = Pick<BusOptions, 'dmaConfigure' | 'dmaCleanup'>;
+
 /** One host bridge: its device, which has no driver, and its bus. */
 interface Segment {
   readonly host: Device;
@@ -58,8 +60,8 @@ export class PciBus {
   readonly #interrupts: PciInterrupts | undefined;
   readonly #noMsi: boolean;
 
-  /** @param interrupts how devices interrupt; without it they cannot */
-  constructor(core: DeviceCore, host: Host, options: PciBusOptions = {}, interrupts?: PciInterrupts) {
+  /** @param interrupts how devices interrupt; without it they cannot; @param dma who is told before a probe and after a remove */
+  constructor(core: DeviceCore, host: Host, options: PciBusOptions = {}, interrupts?: PciInterrupts, dma: DmaHooks = {}) {
     this.#core = core;
     this.#interrupts = interrupts;
     this.#noMsi = options.msi === false;
@@ -71,6 +73,7 @@ export class PciBus {
     };
     const ids = this.#ids;
     const bus: Bus<PciDevice, PciDriver> = new Bus('pci', {
+      ...dma,
       match: (dev, driver) => ids.match(dev, driver),
       uevent: pciUevent,
       wrapsDriver: true,

@@ -33,8 +33,22 @@ export function saveState(dev: PciDevice): PciState {
   if (pcie !== undefined) {
     const version = config.readField(PCI.inCap(pcie, PCI.PCIE_FLAGS), PCI.PCIE_FLAGS.fields.version);
     for (const offset of version < 2 ? PCIE_CONTROLS.slice(0, PCIE_CONTROLS_V1) : PCIE_CONTROLS) save(pcie + offset, 2);
+    saveExtended(dev, save);
   }
   return { header, registers };
+}
+
+/** In the order that they depend on each other. @see Linux 6.12 drivers/pci/pci.c pci_restore_state */
+function saveExtended(dev: PciDevice, save: (offset: number, bytes: 2 | 4) => void): void {
+  const pasid = dev.findExtCapability(PCI.EXT_PASID);
+  const pri = dev.findExtCapability(PCI.EXT_PRI);
+  const ats = dev.findExtCapability(PCI.EXT_ATS);
+  if (pasid !== undefined) save(pasid + PCI.PASID_CONTROL.offset, 2);
+  if (pri !== undefined) {
+    save(pri + PCI.PRI_ALLOCATION.offset, 4);
+    save(pri + PCI.PRI_CONTROL.offset, 2);
+  }
+  if (ats !== undefined) save(ats + PCI.ATS_CONTROL.offset, 2);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Bus, Device, type DeviceCore, rootDevice } from '../device/index.js';
+import { Bus, type BusOptions, Device, type DeviceCore, rootDevice } from '../device/index.js';
 import { Errno } from '../lib/errno.js';
 import { type MaybePromise, chain, isThenable } from '../lib/flow.js';
 import { IdAllocator } from '../lib/id-allocator.js';
@@ -8,6 +8,8 @@ import { ResourceTree } from './resource-tree.js';
 
 /** How far the one registration of a driver with `registerOnce` has come. */
 type Once = 'open' | 'shut';
+
+type DmaHooks = Pick<BusOptions, 'dmaConfigure' | 'dmaCleanup'>;
 
 /** An id table, when there is one, is all that counts. @see Linux 6.12 drivers/base/platform.c platform_match */
 function match(dev: PlatformDevice, driver: PlatformDriver): PlatformId | boolean {
@@ -34,11 +36,13 @@ export class PlatformBus extends Bus<PlatformDevice, PlatformDriver> {
    * Registers bus `platform` and its root device.
    * @param host maps the devices' registers; without it `mapMem` gives EOPNOTSUPP
    * @param interrupts the lines of devices; without it the number of an interrupt is that of its resource
+   * @param dma who is told before a probe and after a remove
    * @throws {Errno} EEXIST when the system has one
    */
-  constructor(core: DeviceCore, host?: PlatformHost, interrupts?: PlatformInterrupts) {
+  constructor(core: DeviceCore, host?: PlatformHost, interrupts?: PlatformInterrupts, dma: DmaHooks = {}) {
     const once = new WeakMap<object, Once>();
     super('platform', {
+      ...dma,
       match,
       driverOverride: true,
       wrapsDriver: true,

@@ -1,7 +1,7 @@
 import { AuxiliaryBus } from '../auxiliary/index.js';
 import { DeviceCore } from '../device/index.js';
 import { Clock } from '../hal/index.js';
-import { Dma } from '../iommu/index.js';
+import { Dma, Iommu } from '../iommu/index.js';
 import type { Kernel } from '../kernel.js';
 import { Irqs } from '../irq/index.js';
 import { Log } from '../lib/log.js';
@@ -27,6 +27,7 @@ export function corePlugin(kernel: Kernel, host: Plugin): Plugin {
       bind(PlatformBus).toConstantValue(kernel.platform);
       bind(FauxBus).toConstantValue(kernel.faux);
       bind(Dma).toConstantValue(kernel.dma);
+      bind(Iommu).toConstantValue(kernel.iommu);
       bind(Irqs).toConstantValue(kernel.irqs);
       bind(Msi).toConstantValue(kernel.msi);
       bind(Ims).toConstantValue(kernel.ims);

@@ -1,3 +1,5 @@
+import { DMA_RULES } from './dma-rules.js';
+
 /** A rule that the core or the kit checks: what is wrong, why it matters, and how it looks right. */
 export interface Rule {
   readonly id: string;
@@ -317,6 +319,55 @@ export const RULES: readonly Rule[] = [
     bad: 'dev.allocVectors({ max: 9, affinity: { calcSets: () => [8, 8] } });',
     good: 'dev.allocVectors({ max: 9, affinity: { calcSets: (count) => [count - 1, 1] } });',
   },
+  {
+    id: 'iommu-not-paging',
+    text: 'Only a domain that somebody fills has mappings: the blocked one has none, in the identity one every address is physical, and the memory of a process is mapped through its address space.',
+    bad: 'iommu.identity.map(iova, paddr, 4096, PROT.READ);',
+    good: 'const domain = iommu.allocDomain(dev); domain.map(iova, paddr, 4096, PROT.READ);',
+  },
+  {
+    id: 'iommu-fault-handler',
+    text: 'The owner of a domain is asked about its faults: one handler, for domains that a driver made itself.',
+    bad: 'iommu.domainOf(dev).setFaultHandler(handler);',
+    good: 'iommu.allocDomain(dev).setFaultHandler(handler);',
+  },
+  {
+    id: 'iommu-domain-in-use',
+    text: 'A domain that is freed while it is attached would leave a device with tables that are gone.',
+    bad: 'iommu.attach(domain, dev); domain[Symbol.dispose]();',
+    good: 'iommu.detach(domain, dev); domain[Symbol.dispose]();',
+  },
+  {
+    id: 'iommu-not-attached',
+    text: 'What is detached or freed must be what is attached: otherwise somebody else would lose what he has.',
+    bad: 'iommu.attachPasid(a, dev, 1); iommu.detachPasid(b, dev, 1);',
+    good: 'iommu.attachPasid(a, dev, 1); iommu.detachPasid(a, dev, 1);',
+  },
+  {
+    id: 'pasid-replaced-by-itself',
+    text: 'A replacement changes the domain or its handle; the same again is a mistake about what is attached.',
+    bad: 'iommu.replacePasid(domain, dev, 1, handle); iommu.replacePasid(domain, dev, 1, handle);',
+    good: 'iommu.replacePasid(other, dev, 1, handle);',
+  },
+  {
+    id: 'pasid-in-use',
+    text: 'A number is freed when nothing is attached at it and the device has no access with it under way: its next owner would see them.',
+    bad: 'iommu.freePasid(dev, pasid); iommu.detachPasid(domain, dev, pasid);',
+    good: 'queue.drain(); iommu.detachPasid(domain, dev, pasid); iommu.freePasid(dev, pasid);',
+  },
+  {
+    id: 'pasid-left-attached',
+    text: 'A driver went, and others still have domains at PASIDs of its device, which nobody drives any more.',
+    bad: 'iommu.attachPasid(domain, part, 1); // a part that its driver does not own, and that stays when the driver goes',
+    good: 'aux.add(dev, PART, { data }); // a part that the driver owns goes before it',
+  },
+  {
+    id: 'dma-owner',
+    text: 'A group is claimed for somebody, and given back by who claimed it, when nothing is attached at PASIDs any more.',
+    bad: 'iommu.releaseOwner(dev); iommu.releaseOwner(dev);',
+    good: 'iommu.claimOwner(dev, user); iommu.releaseOwner(dev);',
+  },
+  ...DMA_RULES,
 ];
 
 /** The rule of this name. */

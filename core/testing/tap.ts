@@ -251,6 +251,9 @@ export class TapHost implements Host {
     const inner = this.inner.map(kind, address, sizeBytes);
     return new TapWindow(inner, `${kind} 0x${hex(address)}`, this.tap, this.clock);
   }
+  get iommu(): Host['iommu'] {
+    return this.inner.iommu;
+  }
   requesterId(address: number): number | undefined {
     return this.inner.requesterId?.(address);
   }

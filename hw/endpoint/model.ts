@@ -27,7 +27,11 @@ export const NO_ADDRESS = -1;
 
 /**
  * A device's way to memory. An access that cannot be made is recorded by the machine and gives false: a read leaves all
- * ones in the buffer, a write changes nothing. Any call may re-enter the model.
+ * ones in the buffer, a write changes nothing. Where an IOMMU translates, that holds from the first byte on that is refused; what
+ * lies before it has been done. Any call may re-enter the model.
+ *
+ * With a `pasid` (1 to 2^20 - 1) an access is made in that address space of the device; without, or with 0, in the one that the
+ * device has without PASID.
  */
 export interface DmaPort {
   /**
@@ -36,14 +40,24 @@ export interface DmaPort {
    */
   address(lo: number, hi: number): number;
   /** Copies `length` bytes at `address` into `buffer` from `offset` on. */
-  read(address: number, buffer: Uint8Array, offset: number, length: number): boolean;
+  read(address: number, buffer: Uint8Array, offset: number, length: number, pasid?: number): boolean;
   /** Copies `length` bytes of `buffer` from `offset` on to `address`. */
-  write(address: number, buffer: Uint8Array, offset: number, length: number): boolean;
-  /** Memory to memory, as a copy engine does; the ranges may overlap. */
-  copy(source: number, destination: number, length: number): boolean;
+  write(address: number, buffer: Uint8Array, offset: number, length: number, pasid?: number): boolean;
+  /** Memory to memory, as a copy engine does; the ranges may overlap. Both are in the address space of `pasid`. */
+  copy(source: number, destination: number, length: number, pasid?: number): boolean;
   /** A little-endian word; all ones when it cannot be read. `address` is a multiple of 4. */
-  read32(address: number): number;
-  write32(address: number, value: number): boolean;
+  read32(address: number, pasid?: number): number;
+  write32(address: number, value: number, pasid?: number): boolean;
+  /**
+   * How many bytes from `address` on can be accessed now, up to `length`; what stops it is not recorded as a fault. For engines that
+   * stop at a page that is missing, and say where.
+   */
+  reach(address: number, length: number, isWrite: boolean, pasid?: number): number;
+  /**
+   * Asks for the page that `address` is in, and tells `done` whether it is there now: at once, or later. False at once where nobody
+   * answers such requests.
+   */
+  requestPage(address: number, isWrite: boolean, pasid: number | undefined, done: (isThere: boolean) => void): void;
 }
 
 /** A device's interrupts; sending a message gives whether it left the device and arrived. */

@@ -1,4 +1,10 @@
-import { type RemapFault, type RemapFaultReason, formatBdf } from '../../core/hal/index.js';
+import {
+  type IommuFault,
+  type IommuFaultReason,
+  type RemapFault,
+  type RemapFaultReason,
+  formatBdf,
+} from '../../core/hal/index.js';
 import { Log, describeError, hex } from '../../core/lib/index.js';
 
 /** An exception that a model let out: a bug of the model. */
@@ -18,20 +24,25 @@ export interface GuestError {
 
 /**
  * Why an access of a device to memory went wrong: `address` has bits 63:53 set or is no address; `bus master` is off in the
- * function or a bridge above it; `unmapped` is no memory; `unallocated` is memory that nobody has allocated (the access is
- * made, as on a machine without an IOMMU); `gone`: the device was removed.
+ * function or a bridge above it; `pasid`: it has one, and the machine no IOMMU; `unmapped` is no memory; `unallocated` is memory
+ * that nobody has allocated (the access is made); `gone`: the device was removed.
  */
-export type DmaFaultReason = 'address' | 'bus master' | 'unmapped' | 'unallocated' | 'gone';
+export type DmaFaultReason = 'address' | 'bus master' | 'pasid' | 'unmapped' | 'unallocated' | 'gone';
 
-/** An access of a device to memory that went wrong. */
+/** An access of a device to memory that went wrong, though not by what an IOMMU says. */
 export interface DmaFault {
   readonly timeUs: number;
   readonly who: string;
   readonly kind: 'read' | 'write' | 'message';
-  /** Above 2^53 rounded. */
+  /** As the device has sent it. Above 2^53 rounded. */
   readonly address: number;
   readonly sizeBytes: number;
   readonly reason: DmaFaultReason;
+}
+
+/** An access of a device that the IOMMU has refused. */
+export interface SimIommuFault extends IommuFault {
+  readonly who: string;
 }
 
 /** Entries kept of each kind; the oldest go first. */
@@ -43,6 +54,7 @@ export class Journal {
   readonly guestErrors: GuestError[] = [];
   readonly dmaFaults: DmaFault[] = [];
   readonly remapFaults: RemapFault[] = [];
+  readonly iommuFaults: SimIommuFault[] = [];
   log: Log;
   readonly #now: () => number;
 
@@ -80,6 +92,22 @@ export class Journal {
     const what = `interrupt message 0x${hex(data)} to 0x${hex(address)}${index === undefined ? '' : `, entry ${index}`}`;
     // A requester id has no segment.
     this.log.write('warn', formatBdf(0, requesterId >>> 8, requesterId & 0xff), `${what}: ${reason}`, 'remap_fault');
+    return fault;
+  }
+
+  /** @returns what it has recorded */
+  iommuFault(
+    who: string,
+    requesterId: number,
+    pasid: number | undefined,
+    iova: number,
+    isWrite: boolean,
+    reason: IommuFaultReason,
+  ): SimIommuFault {
+    const fault = { timeUs: this.#now(), who, requesterId, pasid, iova, isWrite, reason };
+    keep(this.iommuFaults, fault);
+    const what = `dma ${isWrite ? 'write' : 'read'} at 0x${hex(iova)}${pasid === undefined ? '' : `, pasid ${pasid}`}`;
+    this.log.write('warn', who, `${what}: ${reason}`, 'iommu_fault');
     return fault;
   }
 }

@@ -10,7 +10,8 @@ import {
 import { Errno, type Log, Signal, type Subscription, describeError, hex } from '../../core/lib/index.js';
 import type { Fabric } from './connection.js';
 import { type InterruptOptions, SimInterrupts } from './interrupts.js';
-import { type DmaFault, type GuestError, Journal, type ModelError } from './journal.js';
+import { type IommuOptions, SimIommu } from './iommu.js';
+import { type DmaFault, type GuestError, Journal, type ModelError, type SimIommuFault } from './journal.js';
 import { MappedWindow } from './mapped-window.js';
 import { PhysicalMemory } from './memory.js';
 import { PlatformBus } from './platform.js';
@@ -40,6 +41,8 @@ export interface MachineOptions extends InterruptOptions {
   readonly roots?: readonly RootSpec[];
   /** Whether memory writes to devices are posted; default true. Without, each arrives before it returns. */
   readonly postedWrites?: boolean;
+  /** What is between devices and memory; default true, as by `{}`. With false devices reach memory as it is. */
+  readonly iommu?: boolean | IommuOptions;
   /** How the clock moves; default `auto`. */
   readonly clock?: VirtualClockOptions['mode'];
 }
@@ -77,6 +80,7 @@ export class Machine implements Host {
   readonly dma: PhysicalMemory;
   readonly pci: readonly Root[];
   readonly interrupts: SimInterrupts;
+  readonly iommu: SimIommu | undefined;
   readonly seed: number;
   readonly #journal: Journal;
   readonly #platform: PlatformBus;
@@ -85,7 +89,7 @@ export class Machine implements Host {
 
   /** @throws {Errno} EINVAL, EBUSY or ERANGE for what cannot be built; names the slot */
   constructor(options: MachineOptions = {}) {
-    const { seed = 1, memoryBytes = 256 * 2 ** 20, devices = [], roots = [{}], postedWrites = true } = options;
+    const { seed = 1, memoryBytes = 256 * 2 ** 20, devices = [], roots = [{}], postedWrites = true, iommu = true } = options;
     this.seed = seed;
     const clock = new SimClock(
       { mode: options.clock ?? 'auto' },
@@ -96,10 +100,12 @@ export class Machine implements Host {
     this.dma = new PhysicalMemory(memoryBytes);
     this.#journal = new Journal(() => clock.now());
     this.interrupts = new SimInterrupts(options, this.dma, this.#journal);
+    this.iommu = iommu === false ? undefined : new SimIommu(iommu === true ? {} : iommu, this.#journal);
     this.#fabric = {
       clock,
       memory: this.dma,
       journal: this.#journal,
+      iommu: this.iommu,
       seed,
       interrupts: this.interrupts,
       lines: new Signal(),
@@ -121,13 +127,17 @@ export class Machine implements Host {
   get guestErrors(): readonly GuestError[] {
     return this.#journal.guestErrors;
   }
-  /** Accesses of devices to memory that went wrong. */
+  /** Accesses of devices to memory that went wrong, but for what the IOMMU has refused. */
   get dmaFaults(): readonly DmaFault[] {
     return this.#journal.dmaFaults;
   }
   /** Interrupt messages that the remapping unit refused. */
   get remapFaults(): readonly RemapFault[] {
     return this.#journal.remapFaults;
+  }
+  /** Accesses of devices that the IOMMU has refused. */
+  get iommuFaults(): readonly SimIommuFault[] {
+    return this.#journal.iommuFaults;
   }
 
   /** From now on, what happens in the machine is logged there. */

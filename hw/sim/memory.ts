@@ -108,6 +108,12 @@ export class PhysicalMemory implements DmaMemory {
     return (address >= 0 && end <= this.#lowEnd) || (address >= HIGH_START && end <= this.#highEnd);
   }
 
+  /** How many bytes from `address` on are memory, up to `length`. */
+  reach(address: number, length: number): number {
+    if (address >= 0 && address < this.#lowEnd) return Math.min(length, this.#lowEnd - address);
+    return address >= HIGH_START && address < this.#highEnd ? Math.min(length, this.#highEnd - address) : 0;
+  }
+
   /** Whether all of a range is allocated. */
   isAllocated(address: number, length: number): boolean {
     for (let at = address; at < address + length;) {

@@ -68,7 +68,7 @@ export class PlatformBus implements AddressSpace {
     const place = { line, isMaster: () => true, requesterId: () => requesterId };
     const connection = new Connection(name, this.fabric, place);
     const irq = new PlatformIrq(connection);
-    const model = kind.create({ name, clock: connection, dma: connection, irq, random: connection.random, log: connection });
+    const model = kind.create({ name, clock: connection, dma: connection.dma, irq, random: connection.random, log: connection });
     const window = model.regions[0];
     if (window === undefined) throw new Errno('EINVAL', `${name}: ${kind.name}: the model has no region 0`);
     this.#claims.push(new Claim(at, end, window, connection));

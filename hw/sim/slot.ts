@@ -8,7 +8,8 @@ import {
   type PciModel,
   type ResetKind,
 } from '../endpoint/index.js';
-import { Connection, type Fabric, type Requester } from './connection.js';
+import { Connection, type Fabric } from './connection.js';
+import type { Requester } from './dma-path.js';
 import { pinLine, swizzle } from './ioapic.js';
 import { Claim } from './mapped-window.js';
 
@@ -51,7 +52,7 @@ export class Slot implements EndpointPort, Requester {
     this.endpoint = endpoint;
     this.line = this.#wire();
     const { irq } = endpoint;
-    const context = { name, clock: connection, dma: connection, irq, random: connection.random, log: connection, endpoint };
+    const context = { name, clock: connection, dma: connection.dma, irq, random: connection.random, log: connection, endpoint };
     this.#model = what.create(context);
     endpoint.attach(this.#model.regions);
   }
@@ -82,7 +83,7 @@ export class Slot implements EndpointPort, Requester {
   }
 
   decodeChanged(): void {
-    this.connection.requesterChanged();
+    this.connection.dma.requesterChanged();
     for (const { claim } of this.#claims ?? []) claim.live = false;
     this.#claims = undefined;
     for (const child of this.children?.values() ?? []) child.decodeChanged();

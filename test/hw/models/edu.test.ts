@@ -314,6 +314,8 @@ describe('edu DMA', () => {
         copy: () => true,
         read32: () => 0,
         write32: () => true,
+        reach: (_address, length) => length,
+        requestPage: (_address, _isWrite, _pasid, done) => done(false),
       },
     });
     reset = () => model.reset('function');

@@ -55,6 +55,8 @@ class Fixture {
         copy: () => false,
         read32: () => 0xffff_ffff,
         write32: () => false,
+        reach: () => 0,
+        requestPage: (_address, _isWrite, _pasid, done) => done(false),
       },
       irq: this.endpoint.irq,
       random: new Random(1),
