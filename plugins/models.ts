@@ -1,6 +1,7 @@
+import { dsa } from '../hw/models/dsa/index.js';
 import { edu } from '../hw/models/edu.js';
 import { timer } from '../hw/models/timer.js';
 import type { PciModel } from '../hw/sim/index.js';
 
 /** The device models that come with Backplane, by the name that a command line or a configuration asks for one. */
-export const models: Readonly<Record<string, () => PciModel>> = { edu, timer };
+export const models: Readonly<Record<string, () => PciModel>> = { dsa, edu, timer };

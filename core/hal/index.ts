@@ -76,4 +76,4 @@ export {
 } from './reg.js';
 export { type ReadHook, RegisterFile, type WriteHook } from './register-file.js';
 export { VirtualClock, type VirtualClockOptions } from './virtual-clock.js';
-export type { AccessBytes, Window } from './window.js';
+export { type AccessBytes, DIRECT_STORE_BYTES, type Window, writeDirect } from './window.js';

@@ -1,6 +1,7 @@
+import { hex } from '../lib/bits.js';
 import { Errno } from '../lib/errno.js';
 import { type Field, type Reg, fieldOf, getField, packFields, setField, setField64 } from './reg.js';
-import type { AccessBytes, Window } from './window.js';
+import { type AccessBytes, DIRECT_STORE_BYTES, type Window, writeDirect } from './window.js';
 
 /** A window whose every use throws: what a handle holds once its binding is gone. */
 class RevokedWindow implements Window {
@@ -38,6 +39,12 @@ class RevokedWindow implements Window {
   }
   write64(): void {
     this.#dead();
+  }
+  movdir64b(): void {
+    this.#dead();
+  }
+  enqcmd(): boolean {
+    return this.#dead();
   }
 }
 
@@ -173,6 +180,47 @@ export class Mmio {
   }
   write64(offset: number, lo: number, hi: number): void {
     this.#window.write64(offset, lo, hi);
+  }
+
+  /**
+   * Writes 64 bytes at once, as the instruction MOVDIR64B does: 16 words from `words[at]` on. Where the way to the device has no such
+   * write, it is eight of 8 bytes, ascending.
+   * @param offset a multiple of 64
+   * @throws {Errno} EINVAL for another offset, and for fewer words; ENODEV after unbind
+   * @see Linux 6.12 arch/x86/include/asm/io.h iosubmit_cmds512
+   */
+  movdir64b(offset: number, words: Uint32Array, at = 0): void {
+    this.#checkDirect(offset, words, at);
+    writeDirect(this.#window, offset, words, at);
+  }
+
+  /**
+   * As {@link movdir64b}, and waits for the device's answer, as the instruction ENQCMD does.
+   * @returns true when it was not accepted: to be tried again
+   * @throws {Errno} EINVAL as {@link movdir64b}; EOPNOTSUPP where the way to the device has no such write; ENODEV after unbind
+   * @see Linux 6.12 arch/x86/include/asm/special_insns.h enqcmds
+   */
+  enqcmd(offset: number, words: Uint32Array, at = 0): boolean {
+    this.#checkDirect(offset, words, at);
+    const window = this.#window;
+    if (window.enqcmd === undefined) {
+      throw new Errno(
+        'EOPNOTSUPP',
+        `${this.#what}: no writes with an answer on the way there: use movdir64b and a dedicated queue`,
+      );
+    }
+    return window.enqcmd(offset, words, at);
+  }
+
+  /** Whether {@link enqcmd} can be used here. */
+  get hasEnqcmd(): boolean {
+    return this.#window.enqcmd !== undefined;
+  }
+
+  #checkDirect(offset: number, words: Uint32Array, at: number): void {
+    if (offset % DIRECT_STORE_BYTES === 0 && at >= 0 && at + DIRECT_STORE_BYTES / 4 <= words.length) return;
+    const what = `write of 64 bytes at 0x${hex(offset)}, words ${at} on of ${words.length}`;
+    throw new Errno('EINVAL', `${this.#what}: ${what}: must be a multiple of 64, and 16 words`);
   }
 
   /** Ends the handle: every later use throws ENODEV. @internal */

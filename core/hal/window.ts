@@ -17,6 +17,28 @@ export interface Window {
   write32(offset: number, value: number): void;
   /** One 8-byte write of two 32-bit words. */
   write64(offset: number, lo: number, hi: number): void;
+  /**
+   * One write of 64 bytes, as the instruction MOVDIR64B makes it: 16 words from `words[at]` on. `offset` is a multiple of 64.
+   * Absent where the way to the device has no such write.
+   */
+  movdir64b?(offset: number, words: Uint32Array, at: number): void;
+  /**
+   * As {@link movdir64b}, and the device answers, as to the instruction ENQCMD.
+   * @returns true when it was not accepted: to be tried again. Nobody there says so, too
+   */
+  enqcmd?(offset: number, words: Uint32Array, at: number): boolean;
+}
+
+/** Bytes that {@link Window.movdir64b} writes. */
+export const DIRECT_STORE_BYTES = 64;
+
+/** A write of 64 bytes on a way that has none: eight of 8 bytes, ascending. @internal */
+export function writeDirect(window: Window, offset: number, words: Uint32Array, at: number): void {
+  if (window.movdir64b !== undefined) {
+    window.movdir64b(offset, words, at);
+    return;
+  }
+  for (let i = 0; i < DIRECT_STORE_BYTES / 4; i += 2) window.write64(offset + 4 * i, words[at + i]!, words[at + i + 1]!);
 }
 
 /** Width of a bus access in bytes. */

@@ -1,16 +1,17 @@
 import { Errno, hex } from '../lib/index.js';
 import { findFrame } from '../lib/frame.js';
-import type {
-  Clock,
-  ClockEvent,
-  DmaMemory,
-  Host,
-  HostCapabilities,
-  PciAperture,
-  PciHotplugEvent,
-  PciRoot,
-  PollOptions,
-  Window,
+import {
+  type Clock,
+  type ClockEvent,
+  type DmaMemory,
+  type Host,
+  type HostCapabilities,
+  type PciAperture,
+  type PciHotplugEvent,
+  type PciRoot,
+  type PollOptions,
+  type Window,
+  writeDirect,
 } from '../hal/index.js';
 import type { Subscription } from '../lib/signal.js';
 import { Device } from '../device/index.js';
@@ -95,6 +96,12 @@ class TapWindow implements Window {
   }
   write64(offset: number, lo: number, hi: number): void {
     if (this.#writes(offset)) this.inner.write64(offset, lo, hi);
+  }
+  movdir64b(offset: number, words: Uint32Array, at: number): void {
+    if (this.#writes(offset)) writeDirect(this.inner, offset, words, at);
+  }
+  enqcmd(offset: number, words: Uint32Array, at: number): boolean {
+    return !this.#writes(offset) || this.inner.enqcmd?.(offset, words, at) !== false;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Window } from '../../core/hal/index.js';
+import { DIRECT_STORE_BYTES, type Window, writeDirect } from '../../core/hal/index.js';
 import { Errno, hex } from '../../core/lib/index.js';
 
 /** What answers to a range of addresses, until its `live` goes false. */
@@ -25,6 +25,7 @@ export interface AddressSpace {
   resolve(address: number): Claim | undefined;
 }
 
+const BLOCK_WORDS = DIRECT_STORE_BYTES / 4;
 /** Writes that a queue keeps; one more is delivered first. */
 const CAPACITY = 256;
 
@@ -39,6 +40,9 @@ export class PostedQueue {
   readonly #lo = new Uint32Array(CAPACITY);
   readonly #hi = new Uint32Array(CAPACITY);
   readonly #bytes = new Uint8Array(CAPACITY);
+  /** Of writes of 64 bytes; made for the first. */
+  #blocks: Uint32Array | undefined = undefined;
+  #spare: Uint32Array | undefined = undefined;
   #head = 0;
   /** Writes now in the queue. */
   length = 0;
@@ -49,16 +53,29 @@ export class PostedQueue {
   };
 
   push(window: MappedWindow, bytes: number, offset: number, lo: number, hi: number): void {
+    const i = this.#enter(window, bytes, offset);
+    this.#lo[i] = lo;
+    this.#hi[i] = hi;
+  }
+
+  /** A write of 64 bytes: 16 words from `words[at]` on. */
+  pushBlock(window: MappedWindow, offset: number, words: Uint32Array, at: number): void {
+    const start = this.#enter(window, DIRECT_STORE_BYTES, offset) * BLOCK_WORDS;
+    const blocks = (this.#blocks ??= new Uint32Array(CAPACITY * BLOCK_WORDS));
+    for (let n = 0; n < BLOCK_WORDS; n++) blocks[start + n] = words[at + n]!;
+  }
+
+  #enter(window: MappedWindow, bytes: number, offset: number): number {
     if (this.length === CAPACITY) this.flush();
     const i = (this.#head + this.length++) % CAPACITY;
     this.#windows[i] = window;
     this.#offsets[i] = offset;
-    this.#lo[i] = lo;
-    this.#hi[i] = hi;
     this.#bytes[i] = bytes;
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    queueMicrotask(this.#onMicrotask);
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      queueMicrotask(this.#onMicrotask);
+    }
+    return i;
   }
 
   /** Delivers all, also what a device's reaction adds. @returns whether there was any */
@@ -70,9 +87,21 @@ export class PostedQueue {
       this.#windows[i] = undefined;
       this.#head = (i + 1) % CAPACITY;
       this.length--;
-      window.deliver(this.#bytes[i]!, this.#offsets[i]!, this.#lo[i]!, this.#hi[i]!);
+      const bytes = this.#bytes[i]!;
+      if (bytes === DIRECT_STORE_BYTES) this.#deliverBlock(window, this.#offsets[i]!, i * BLOCK_WORDS);
+      else window.deliver(bytes, this.#offsets[i]!, this.#lo[i]!, this.#hi[i]!);
     }
     return true;
+  }
+
+  /** A copy is delivered: what the device does with it may fill the queue again. */
+  #deliverBlock(window: MappedWindow, offset: number, start: number): void {
+    const blocks = this.#blocks!;
+    const block = this.#spare ?? new Uint32Array(BLOCK_WORDS);
+    this.#spare = undefined;
+    for (let n = 0; n < BLOCK_WORDS; n++) block[n] = blocks[start + n]!;
+    window.deliverBlock(offset, block, 0);
+    this.#spare = block;
   }
 }
 
@@ -169,6 +198,38 @@ export class MappedWindow implements Window {
   }
   write64(offset: number, lo: number, hi: number): void {
     this.#write(8, offset, lo >>> 0, hi >>> 0);
+  }
+
+  movdir64b(offset: number, words: Uint32Array, at: number): void {
+    if (this.#space.isPosting) {
+      this.#posted.pushBlock(this, offset, words, at);
+      return;
+    }
+    this.#posted.flush();
+    this.deliverBlock(offset, words, at);
+  }
+
+  enqcmd(offset: number, words: Uint32Array, at: number): boolean {
+    if (this.#posted.length !== 0) this.#posted.flush();
+    if (!this.#aims(offset, DIRECT_STORE_BYTES)) return true;
+    const { target, owner } = this.#claim;
+    try {
+      return target.enqcmd?.(offset + this.#delta, words, at) !== false;
+    } catch (error) {
+      owner.failed(error);
+      return true;
+    }
+  }
+
+  /** A write of 64 bytes arrives. @internal */
+  deliverBlock(offset: number, words: Uint32Array, at: number): void {
+    if (!this.#aims(offset, DIRECT_STORE_BYTES)) return;
+    const { target, owner } = this.#claim;
+    try {
+      writeDirect(target, offset + this.#delta, words, at);
+    } catch (error) {
+      owner.failed(error);
+    }
   }
 
   /** A write arrives. @internal */

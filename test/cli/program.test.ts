@@ -179,10 +179,10 @@ describe('a command on a fresh system', () => {
     [['attr', '0000:00:04.0', 'vendor', '1'], 'EACCES: 0000:00:04.0: attribute vendor has mode 0444, no w access'],
     [['unload', 'core'], 'EAGAIN: plugin core: is required by edu, the system: unload that first'],
     [['hotplug', '00:04.0', 'edu'], 'EBUSY: 0000:00:04.0: a function is there already'],
-    [['hotplug', '00:05.0', 'vax'], 'ENOENT: vax: no such device, there is edu'],
+    [['hotplug', '00:05.0', 'vax'], 'ENOENT: vax: no such device, there is dsa, edu'],
     [['load', './none.js'], 'none.js: no such file'],
     [['load', 'none'], 'ENOENT: none: no file, no package in'],
-    [['--device', 'vax', 'tree'], 'ENOENT: vax: no such device, there is edu'],
+    [['--device', 'vax', 'tree'], 'ENOENT: vax: no such device, there is dsa, edu'],
     [['--config', 'none.json', 'tree'], 'none.json: no such file'],
     [['--socket', 'x.sock', 'tree'], 'EPERM'],
   ])('%j fails with one line', async (argv, message) => {

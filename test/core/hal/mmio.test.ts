@@ -125,9 +125,59 @@ describe('Mmio', () => {
       () => regs.write16(0, 0),
       () => regs.write32(0, 0),
       () => regs.write64(0, 0, 0),
+      () => regs.movdir64b(0, new Uint32Array(16)),
     ];
     for (const use of uses) expect(use).toThrow('ENODEV: 0000:00:01.0: BAR 0 used after unbind');
     expect([used.length, regs.revoked]).toEqual([uses.length, true]);
+  });
+});
+
+/** Memory that takes 64 bytes at once, and no more than one of them. */
+class Portal extends Memory {
+  movdir64b(o: number, words: Uint32Array, at: number): void {
+    this.log.push(`m64 ${o} ${words[at]} ${words[at + 15]}`);
+  }
+  enqcmd(o: number, words: Uint32Array, at: number): boolean {
+    this.movdir64b(o, words, at);
+    return this.log.length > 1;
+  }
+}
+
+describe('64 bytes at once', () => {
+  const words = Uint32Array.from({ length: 18 }, (_, i) => 100 + i);
+
+  test('are one write where there is such a write', () => {
+    const portal = new Portal();
+    new Mmio(portal, 'd1: BAR 2').movdir64b(0, words, 2);
+    expect(portal.log).toEqual(['m64 0 102 117']);
+  });
+
+  test('are eight writes of 8 bytes, ascending, where there is none', () => {
+    const memory = new Memory();
+    new Mmio(memory, 'd1: BAR 2').movdir64b(0, words);
+    expect(memory.log).toEqual([0, 8, 16, 24, 32, 40, 48, 56].map((offset) => `w64 ${offset}`));
+    expect(new Uint32Array(memory.view.buffer)).toEqual(words.subarray(0, 16));
+  });
+
+  test('with an answer: true to try again', () => {
+    const portal = new Mmio(new Portal(), 'd1: BAR 2');
+    expect([portal.hasEnqcmd, portal.enqcmd(0, words), portal.enqcmd(0, words)]).toEqual([true, false, true]);
+  });
+
+  test('with an answer, where nobody gives one: EOPNOTSUPP', () => {
+    const memory = new Mmio(new Memory(), 'd1: BAR 2');
+    expect(memory.hasEnqcmd).toBe(false);
+    expect(() => memory.enqcmd(0, words)).toThrow('EOPNOTSUPP: d1: BAR 2: no writes with an answer on the way there');
+  });
+
+  test.each([
+    [8, 0],
+    [0, 3],
+    [0, -1],
+  ])('at %i from word %i: refused, and nothing is written', (offset, at) => {
+    const memory = new Memory();
+    expect(() => new Mmio(memory, 'd1: BAR 2').movdir64b(offset, words, at)).toThrow('must be a multiple of 64, and 16 words');
+    expect(memory.log).toEqual([]);
   });
 });
 

@@ -69,6 +69,56 @@ describe('posted writes', () => {
     expect(model.events).toEqual(Array.from({ length: 1000 }, (_, i) => `write32 0 ${i}`));
   });
 
+  test('64 bytes at once arrive in order with the others, and a later change of the words is none of theirs', () => {
+    const { window, model } = setUp();
+    const words = Uint32Array.from({ length: 20 }, (_, i) => i);
+    const blocks: string[] = [];
+    Object.assign(model, {
+      movdir64b: (offset: number, data: Uint32Array, at: number): void => {
+        model.events.push('block');
+        blocks.push(`${offset}: ${data.subarray(at, at + 16).join(' ')}`);
+      },
+    });
+    window.write32(0, 1);
+    window.movdir64b!(64, words, 2);
+    words.fill(9);
+    window.movdir64b!(128, words, 0);
+    window.write32(4, 2);
+    window.read8(0);
+    expect(model.events).toEqual(['write32 0 1', 'block', 'block', 'write32 4 2']);
+    expect(blocks).toEqual(['64: 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17', `128:${' 9'.repeat(16)}`]);
+  });
+
+  test('64 bytes at once reach a device that has no such write in eight pieces', () => {
+    const { window, model } = setUp();
+    window.movdir64b!(
+      64,
+      Uint32Array.from({ length: 16 }, (_, i) => i),
+      0,
+    );
+    window.read8(0);
+    expect(model.events).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => `write64 ${64 + 8 * i} ${2 * i} ${2 * i + 1}`));
+  });
+
+  test('a write with an answer comes after what was posted; where nobody answers, it is to be tried again', () => {
+    const { machine, window, model } = setUp();
+    const words = new Uint32Array(16);
+    window.write32(0, 1);
+    expect(window.enqcmd!(64, words, 0)).toBe(true);
+    expect(model.events).toEqual(['write32 0 1']);
+    Object.assign(model, { enqcmd: () => false });
+    expect(window.enqcmd!(64, words, 0)).toBe(false);
+    Object.assign(model, {
+      enqcmd: () => {
+        throw new Error('broken');
+      },
+    });
+    expect(window.enqcmd!(64, words, 0)).toBe(true);
+    expect(machine.modelErrors.length).toBe(1);
+    machine.yank('00:04.0', { silent: true });
+    expect(window.enqcmd!(64, words, 0)).toBe(true);
+  });
+
   test('they vanish when the device does', () => {
     const { machine, window, model } = setUp();
     window.write32(0, 1);
