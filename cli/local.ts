@@ -1,5 +1,6 @@
 import { type Command as PluginCommand, Errno, System } from '../core/index.js';
 import { parse } from './args.js';
+import { callerAt } from './caller.js';
 import { type Ongoing, SHARED_OPTIONS, type SystemCommand, commandHelp } from './command.js';
 import { interruptible, interruption } from './interrupt.js';
 import { Out } from './out.js';
@@ -100,7 +101,7 @@ export class LocalTarget implements Target {
     return (await command.run({ target: this, system: this.system, args, out, cwd: call.cwd })) ?? OK;
   }
 
-  async #runContributed(name: string, args: readonly string[], { io }: Call): Promise<number> {
+  async #runContributed(name: string, args: readonly string[], { io, cwd }: Call): Promise<number> {
     const commands: readonly PluginCommand[] = this.system.commands();
     const command = commands.find((one) => one.name === name);
     if (command === undefined) {
@@ -109,9 +110,11 @@ export class LocalTarget implements Target {
       throw new UsageError(`no such command; there are ${all.join(', ')}`);
     }
     try {
-      return (await command.run(this.system, args, { write: (text) => io.out(text) })) ?? OK;
+      const caller = callerAt(cwd, io.json || args.includes('--json'));
+      return (await command.run(this.system, args, { write: (text) => io.out(text) }, caller)) ?? OK;
     } catch (error) {
-      if (Errno.is(error, 'EINVAL')) io.err(`usage: backplane ${command.name} ${command.usage}\n`);
+      const isUsage = Errno.is(error, 'EINVAL') && error.text.startsWith(`${name}: `);
+      if (isUsage) io.err(`usage: backplane ${command.name} ${command.usage}\n`);
       throw error;
     }
   }

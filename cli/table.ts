@@ -139,6 +139,18 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
     run: async (context) => (await import('./commands/graph.js')).graph(context),
   },
   {
+    name: 'iommu',
+    summary: 'show which memory devices can reach',
+    usage: '[device]',
+    options: [
+      { name: 'mappings', summary: 'what is mapped: address, PASID, and where it leads' },
+      { name: 'dma', summary: 'the buffers that drivers have mapped, with their owners' },
+      { name: 'faults', summary: 'the last accesses that were refused' },
+    ],
+    details: 'Without an option: groups, their domains, those at PASIDs too, and how much is mapped in each.',
+    run: async (context) => (await import('./commands/iommu.js')).iommu(context),
+  },
+  {
     name: 'hotplug',
     summary: 'put a device into the running machine',
     usage: '<place> <model>',

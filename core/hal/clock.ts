@@ -8,6 +8,16 @@ export interface ClockEvent extends Disposable {
   cancel(): void;
 }
 
+/** An event of its own for what happens again and again: setting it allocates nothing. */
+export interface ClockTimer {
+  /** Whether it is set, and has not run since. */
+  readonly isPending: boolean;
+  /** Runs its function once, `us` microseconds from now, and not when it was set to before. */
+  start(us: number): void;
+  /** It does not run; harmless when it is not set. */
+  cancel(): void;
+}
+
 /** How long and how often {@link Clock.poll} looks. */
 export interface PollOptions {
   /** Pause between two looks, in microseconds; default 10, at least 1. */

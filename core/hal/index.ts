@@ -1,4 +1,4 @@
-export { Clock, type ClockEvent, type PollOptions } from './clock.js';
+export { Clock, type ClockEvent, type ClockTimer, type PollOptions } from './clock.js';
 export type { DmaConstraint, DmaMemory } from './dma.js';
 export { Host, type HostCapabilities, type PlatformResource } from './host.js';
 export { IMS_ADDRESS_HI, IMS_ADDRESS_LO, IMS_CONTROL, IMS_DATA, IMS_SLOT_BYTES, type ImsArrayLayout } from './ims.js';

@@ -1,17 +1,24 @@
 import { Errno } from '../lib/errno.js';
 import { Signal, type Subscription } from '../lib/signal.js';
-import type { Clock, ClockEvent, PollOptions } from './clock.js';
+import type { Clock, ClockEvent, ClockTimer, PollOptions } from './clock.js';
 
-class Event implements ClockEvent {
+class Event implements ClockEvent, ClockTimer {
+  /** Where it is in the queue; -1 when it is not. */
   index = -1;
   constructor(
     readonly clock: VirtualClock,
-    readonly dueUs: number,
-    readonly seq: number,
+    public dueUs: number,
+    public seq: number,
     public fn: (() => void) | undefined,
-    readonly kind: 'event' | 'sleep' | 'deadline',
+    readonly kind: 'event' | 'sleep' | 'deadline' | 'timer',
   ) {}
 
+  get isPending(): boolean {
+    return this.index >= 0;
+  }
+  start(us: number): void {
+    this.clock.restart(this, us);
+  }
   cancel(): void {
     this.clock.cancel(this);
   }
@@ -96,6 +103,10 @@ export class VirtualClock implements Clock {
     return this.#add(us, fn, 'event');
   }
 
+  timer(fn: () => void): ClockTimer {
+    return new Event(this, 0, 0, checkFunction(fn), 'timer');
+  }
+
   deadline(us: number, fn: () => void): ClockEvent {
     const event = this.#add(us, fn, 'deadline');
     this.#deadlines++;
@@ -171,8 +182,17 @@ export class VirtualClock implements Clock {
   }
 
   /** @internal */
+  restart(event: Event, us: number): void {
+    const dueUs = this.#nowUs + check(us);
+    this.cancel(event);
+    event.dueUs = dueUs;
+    event.seq = this.#seq++;
+    this.#insert(event);
+  }
+
+  /** @internal */
   cancel(event: Event): void {
-    if (event.fn === undefined) return;
+    if (event.index < 0) return;
     this.#forget(event);
     const i = event.index;
     const last = this.#heap.pop()!;
@@ -186,18 +206,21 @@ export class VirtualClock implements Clock {
   }
 
   #forget(event: Event): void {
+    if (event.kind === 'timer') return;
     event.fn = undefined;
     if (event.kind === 'sleep') this.#sleepers--;
     else if (event.kind === 'deadline') this.#deadlines--;
   }
 
   #add(us: number, fn: () => void, kind: Event['kind']): Event {
-    // An event without a function counts as one that has run, and would stay in the queue.
-    if (typeof fn !== 'function') throw new Errno('EINVAL', `clock: ${typeof fn} is not a function to call after ${us} us`);
-    const event = new Event(this, this.#nowUs + check(us), this.#seq++, fn, kind);
+    const event = new Event(this, this.#nowUs + check(us), this.#seq++, checkFunction(fn), kind);
+    this.#insert(event);
+    return event;
+  }
+
+  #insert(event: Event): void {
     event.index = this.#heap.push(event) - 1;
     this.#up(event.index);
-    return event;
   }
 
   /** One step on the way to `end`: the next event due by then, else the rest of the way; undefined when there. */
@@ -297,6 +320,11 @@ function check(us: number): number {
     throw new Errno('EINVAL', `clock: ${us} us is not a non-negative number of microseconds`);
   }
   return us;
+}
+
+function checkFunction(fn: () => void): () => void {
+  if (typeof fn !== 'function') throw new Errno('EINVAL', `clock: ${typeof fn} is not a function to call`);
+  return fn;
 }
 
 async function turns(count: number): Promise<void> {

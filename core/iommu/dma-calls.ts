@@ -148,7 +148,6 @@ export class DmaCalls {
     let total = 0;
     for (const { buffer, offset = 0, length = sizeOf(buffer) - offset } of list.elements.slice(0, count)) {
       if (!this.#isMappable(dev, buffer, offset, length)) return undefined;
-      this.#mapper.debug.checkSegment(device, this.#mapper.cpuAddressOf(buffer) + offset, length);
       parts.push({ source: buffer, offset, sizeBytes: length });
       total += length;
     }

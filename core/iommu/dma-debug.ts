@@ -77,7 +77,7 @@ export class DmaDebug {
   /** One line for each mapping, oldest first. @see Linux 6.12 kernel/dma/debug.c debug_dma_dump_mappings */
   dump(): string[] {
     const lines: string[] = [];
-    for (let m = this.#first; m !== undefined; m = m.next) {
+    for (const m of this.mappings()) {
       const error = m.isChecked ? 'dma map error check not applicable' : 'dma map error not checked';
       lines.push(
         `${m.mappedBy} ${m.dev.name} ${m.kind} P=${hex(m.cpuAddress)} D=${hex(m.address)} L=${hex(m.sizeBytes)} ` +
@@ -85,6 +85,11 @@ export class DmaDebug {
       );
     }
     return lines;
+  }
+
+  /** The mappings that it knows, oldest first. @internal */
+  *mappings(): Generator<DmaMapping> {
+    for (let m = this.#first; m !== undefined; m = m.next) yield m;
   }
 
   /** A mapping was made. @internal */
@@ -197,7 +202,7 @@ export class DmaDebug {
     }
   }
 
-  /** The elements of a list, against what the device can take. @see Linux 6.12 kernel/dma/debug.c check_sg_segment @internal */
+  /** What the device is told of a list, against what it can take. @see Linux 6.12 kernel/dma/debug.c check_sg_segment @internal */
   checkSegment(device: DmaDevice, start: number, sizeBytes: number): void {
     if (this.#isDisabled) return;
     const { dev, maxSegmentBytes, boundaryMask } = device;

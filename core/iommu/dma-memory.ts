@@ -88,6 +88,15 @@ export abstract class HostMemory implements Disposable {
     this.#memory.write32(this.physicalAddress + offset, value);
   }
 
+  /**
+   * All of it as the CPU has it, live, where the host can give that; for hot paths. It is not to be used once the memory was freed.
+   * @throws {Errno} ENODEV after unbind
+   */
+  view(): Uint8Array | undefined {
+    this.checkLive();
+    return this.#memory.view?.(this.physicalAddress, this.sizeBytes);
+  }
+
   /** Copies as many bytes as `out` has, from `offset` on. @throws {Errno} ERANGE outside the buffer; ENODEV after unbind */
   read(offset: number, out: Uint8Array): void {
     this.#check(offset, out.length);

@@ -73,6 +73,7 @@ export function mapList(
   const segments = isTranslated
     ? join(placed, iova, device)
     : placed.map((p) => ({ address: p.physical, sizeBytes: p.sizeBytes }));
+  for (const segment of segments) mapper.debug.checkSegment(device, segment.address, segment.sizeBytes);
   const { address } = segments[0]!;
   const { domain, space } = device;
   const cpuAddress = mapper.cpuAddressOf(parts[0]!.source) + parts[0]!.offset;

@@ -189,10 +189,7 @@ export class Dma {
     }
     const label = this.#mapLabel(sizeBytes);
     dev.devres.faultPoint(label);
-    const device = this.#mapper.of(dev);
-    for (const part of parts)
-      this.debug.checkSegment(device, this.#mapper.cpuAddressOf(part.source) + part.offset, part.sizeBytes);
-    const mapping = mapList(this.#mapper, device, parts, direction, attrs);
+    const mapping = mapList(this.#mapper, this.#mapper.of(dev), parts, direction, attrs);
     if (mapping === undefined) throw this.#failed(dev, label);
     mapping.entry = dev.devres.add(new DevresEntry(label, endMapping, mapping));
     return mapping;

@@ -74,6 +74,11 @@ export class IommuDomain implements Disposable {
     this.geometry = { start: 0, end: (parts.table?.limit ?? 2 ** Math.min(parts.hardware.addressBits, 53)) - 1 };
   }
 
+  /** Who made it: the name of a device, or of the process whose memory it is. */
+  get owner(): string {
+    return this.#parts.owner;
+  }
+
   /** The smallest page, in bytes; 1 for a domain without mappings. */
   get pageBytes(): number {
     return this.pageSizes[0] ?? 1;

@@ -86,13 +86,15 @@ export class Iommu {
   /**
    * Puts a domain in place of the default one, until {@link detach} or unbind; what the default domain maps cannot be reached
    * meanwhile. Managed: in the ledger it is `iommu attachment`.
-   * @throws {Errno} ENODEV without a group; EINVAL when the group has other devices; EBUSY while another domain is attached; EINVAL for a
-   *   domain of another IOMMU or of a process, and for the blocked one where firmware needs mappings. The domain that was there stays
+   * @throws {Errno} ENODEV without a group; EINVAL when the group has other devices; EBUSY while another domain is attached, unless
+   *   that is the blocked one; EINVAL for a domain of another IOMMU or of a process, and for the blocked one where firmware needs
+   *   mappings. The domain that was there stays
    * @see Linux 7.2 drivers/iommu/iommu.c iommu_attach_device
    */
   attach(domain: IommuDomain, dev: Device): void {
-    const end = ({ group, domain: attached }: RidAttachment): void => {
-      if (group.attachment?.domain !== attached) return;
+    const end = (ended: RidAttachment): void => {
+      const { group } = ended;
+      if (group.attachment !== ended) return;
       group.attachment = undefined;
       group.setCoreDomain();
     };
@@ -107,7 +109,7 @@ export class Iommu {
     if (count !== 1)
       throw new Errno('EINVAL', `${dev.name}: iommu group ${group.id} has ${count} devices: domains are for all of them`);
     const isFree = group.domain === group.defaultDomain || group.domain === this.#unit?.blocked;
-    if (!isFree || group.attachment !== undefined || group.aux.size > 0) {
+    if (!isFree || group.aux.size > 0) {
       throw new Errno('EBUSY', `${dev.name}: has a domain attached: detach it first`);
     }
     this.#checkDomain(domain, dev);
@@ -162,7 +164,7 @@ export class Iommu {
     const group = this.#groupOf(dev);
     this.#checkPasid(group, dev, domain, pasid);
     const attachment = group.at(pasid);
-    if (typeof handle !== 'object' || attachment === undefined) {
+    if (Object(handle) !== handle || attachment === undefined) {
       throw new Errno('EINVAL', `${dev.name}: PASID ${pasid}: ${attachment === undefined ? 'nothing is attached' : 'no handle'}`);
     }
     if (attachment.domain === domain && attachment.handle === handle) {

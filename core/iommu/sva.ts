@@ -81,7 +81,7 @@ export class AddressSpace {
     return [...this.table.ranges()];
   }
 
-  /** A device asks for a page. @internal */
+  /** Gets a page for an access, as one of a device does: asks for it where it is not there. @returns whether it is there now */
   fault(address: number, isWrite: boolean): boolean {
     if (this.table.walk(address, isWrite) >= 0) return true;
     return this.#onPageFault?.(this, address, isWrite) === true;

@@ -1,4 +1,4 @@
-export { Command, type Output } from './command.js';
+export { type Caller, Command, type Output } from './command.js';
 export type { BusNode, ClassNode, DeviceNode, DeviceTree, DriverNode } from './device-tree.js';
 export type { DriverVerdict, Explanation, Verdict } from './explain.js';
 export { inject, injectable, multiInject, optional } from './inject.js';

@@ -1,4 +1,4 @@
-import type { Clock, Window } from '../../core/hal/index.js';
+import type { Clock, ClockTimer, Window } from '../../core/hal/index.js';
 import type { Random } from '../../core/lib/index.js';
 import type { Endpoint } from './endpoint.js';
 import type { EndpointConfig } from './header.js';
@@ -43,7 +43,10 @@ export interface DmaPort {
   read(address: number, buffer: Uint8Array, offset: number, length: number, pasid?: number): boolean;
   /** Copies `length` bytes of `buffer` from `offset` on to `address`. */
   write(address: number, buffer: Uint8Array, offset: number, length: number, pasid?: number): boolean;
-  /** Memory to memory, as a copy engine does; the ranges may overlap. Both are in the address space of `pasid`. */
+  /**
+   * Memory to memory, as a copy engine does; the ranges may overlap. Both are in the address space of `pasid`. One that is refused has
+   * copied no more than what lies before the first byte that either side refuses, and perhaps nothing.
+   */
   copy(source: number, destination: number, length: number, pasid?: number): boolean;
   /** A little-endian word; all ones when it cannot be read. `address` is a multiple of 4. */
   read32(address: number, pasid?: number): number;
@@ -76,7 +79,10 @@ export interface IrqPort {
 }
 
 /** Time for a model: an event of a device that is gone, never runs. */
-export type ModelClock = Pick<Clock, 'now' | 'after'>;
+export interface ModelClock extends Pick<Clock, 'now' | 'after'> {
+  /** A timer that runs `fn`; it is not set yet. */
+  timer(fn: () => void): ClockTimer;
+}
 
 /** Where a model tells what happened. */
 export interface ModelLog {

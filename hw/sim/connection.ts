@@ -1,4 +1,4 @@
-import { type ClockEvent, type VirtualClock, isInterruptAddress } from '../../core/hal/index.js';
+import { type ClockEvent, type ClockTimer, type VirtualClock, isInterruptAddress } from '../../core/hal/index.js';
 import { Random, type Signal } from '../../core/lib/index.js';
 import type { ModelClock, ModelLog } from '../endpoint/index.js';
 import { type DmaFabric, DmaPath, type Requester } from './dma-path.js';
@@ -66,6 +66,12 @@ export class Connection implements ModelClock, ModelLog {
 
   after(us: number, fn: () => void): ClockEvent {
     return this.#fabric.clock.after(us, () => {
+      if (this.#alive) this.guard(fn);
+    });
+  }
+
+  timer(fn: () => void): ClockTimer {
+    return this.#fabric.clock.timer(() => {
       if (this.#alive) this.guard(fn);
     });
   }

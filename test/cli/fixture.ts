@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { LocalTarget } from '../../cli/local.js';
 import type { Io } from '../../cli/out.js';
+import { COMMANDS } from '../../cli/table.js';
+import { splitWords } from '../../cli/words.js';
+import type { Plugin } from '../../core/index.js';
 import { TempDir } from '../helpers/temp-dir.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -112,5 +116,38 @@ export class Tape implements Io {
 
   err(text: string): void {
     this.errors += text;
+  }
+}
+
+/** A system of our own, and its commands without a process around them. */
+export class Desk implements AsyncDisposable {
+  private constructor(readonly target: LocalTarget) {}
+
+  static async make(...plugins: readonly Plugin[]): Promise<Desk> {
+    return new Desk(await LocalTarget.start({ plugins: plugins.map((plugin) => ({ plugin })) }, COMMANDS.system));
+  }
+
+  async run(line: string, { json = false, cwd = '/' } = {}): Promise<Result> {
+    const tape = new Tape(json);
+    const code = await this.target.run(splitWords(line), { io: tape, cwd, signal: new AbortController().signal });
+    return { code, out: tape.text, err: tape.errors };
+  }
+
+  /** What a command that works prints. */
+  async text(line: string, how: { json?: boolean; cwd?: string } = {}): Promise<string> {
+    const { code, out, err } = await this.run(line, how);
+    if (code !== 0 || err !== '') throw new Error(`${line}: exit code ${code}: ${err}`);
+    return out;
+  }
+
+  /** The value that a command gives. */
+  async json(line: string): Promise<unknown> {
+    return JSON.parse(await this.text(line, { json: true }));
+  }
+
+  /** @throws when something is left */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const tape = new Tape();
+    if ((await this.target.close(tape)) !== 0) throw new Error(tape.errors);
   }
 }

@@ -37,7 +37,7 @@ export default new Plugin('${name}', ({ bind }) => {
     summary: 'says something',
     usage: '<word>',
     run: (system, args, out) => {
-      if (args[0] === undefined) throw new Errno('EINVAL', '${name}: no word');
+      if (args[0] === undefined) throw new Errno('EINVAL', '${name}-say: no word');
       out.write(args.join(' ') + '\\n');
       return 3;
     },
@@ -214,7 +214,7 @@ describe('a command on a fresh system', () => {
     });
     expect(await project.run(['--plugin', './say.js', 'say-say'])).toMatchObject({
       code: 1,
-      err: 'usage: backplane say-say <word>\nbackplane say-say: EINVAL: say: no word\n',
+      err: 'usage: backplane say-say <word>\nbackplane say-say: EINVAL: say-say: no word\n',
     });
   });
   test('tells who waits for what', async () => {

@@ -27,6 +27,7 @@ describe('VirtualClock', () => {
   test('refuses what is no function, which would keep elapse from ending', () => {
     const clock = new VirtualClock();
     expect(() => clock.after(1, wrong(undefined))).toThrow('EINVAL: clock: undefined is not a function');
+    expect(() => clock.timer(wrong(undefined))).toThrow('EINVAL: clock: undefined is not a function');
     expect([clock.pending, clock.elapse(2)]).toEqual([0, 0]);
   });
 

@@ -1,7 +1,7 @@
 import { NO_ADDRESS } from '../../endpoint/index.js';
 import * as DSA from '../../regs/dsa.js';
 import type { DsaDevice } from './device.js';
-import type { Execution } from './execution.js';
+import { type Execution, STATUS_BYTES } from './execution.js';
 
 const { DESCRIPTOR, FLAGS, STATUS } = DSA;
 
@@ -31,10 +31,9 @@ export function deliver(device: DsaDevice, x: Execution): boolean {
 /** The status comes last: who polls for it finds the rest. */
 function complete(x: Execution): boolean {
   x.writeRecord();
-  const { dma, record, pasid } = x;
+  const { dma, recordRest, pasid } = x;
   const address = dma.address(x.u32(DESCRIPTOR.completion), x.u32(DESCRIPTOR.completion + 4));
   if (address === NO_ADDRESS) return false;
-  const status = 1;
-  if (!dma.write(address + status, record, status, record.length - status, pasid) || x.isCancelled) return false;
-  return dma.write(address, record, 0, status, pasid);
+  if (!dma.write(address + STATUS_BYTES, recordRest, 0, recordRest.length, pasid) || x.isCancelled) return false;
+  return dma.write32(address, x.statusWord, pasid);
 }

@@ -6,7 +6,11 @@ const { DESCRIPTOR, FLAGS } = DSA;
 /** CRC-32C, least significant bit first. */
 const POLYNOMIAL = 0x82f6_3b78;
 
-const TABLE = new Uint32Array(256);
+/** Bytes that are worked in at a time. */
+const SLICE = 8;
+
+/** Table `k`, from `256 * k` on: what a byte makes of a CRC when `k` more bytes of zeros come after it. */
+const TABLES = new Int32Array(256 * SLICE);
 const REVERSED = new Uint8Array(256);
 for (let n = 0; n < 256; n++) {
   let crc = n;
@@ -14,19 +18,32 @@ for (let n = 0; n < 256; n++) {
     crc = (crc >>> 1) ^ ((crc & 1) === 0 ? 0 : POLYNOMIAL);
     if ((n & (1 << bit)) !== 0) REVERSED[n] = REVERSED[n]! | (0x80 >>> bit);
   }
-  TABLE[n] = crc;
+  TABLES[n] = crc;
 }
+for (let n = 256; n < TABLES.length; n++) TABLES[n] = TABLES[TABLES[n - 256]! & 0xff]! ^ (TABLES[n - 256]! >>> 8);
 
 function reverse(word: number): number {
   const byte = (n: number): number => REVERSED[(word >>> (8 * n)) & 0xff]!;
   return ((byte(0) << 24) | (byte(1) << 16) | (byte(2) << 8) | byte(3)) >>> 0;
 }
 
-function update(crc: number, bytes: Uint8Array, length: number, isBypassed: boolean): number {
-  for (let i = 0; i < length; i++) {
-    const byte = isBypassed ? REVERSED[bytes[i]!]! : bytes[i]!;
-    crc = TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
+/** @see Kounavis and Berry, A Systematic Approach to Building High Performance Software-based CRC Generators (slicing by 8) */
+function update(crc: number, bytes: DataView, length: number): number {
+  let at = 0;
+  for (; at + SLICE <= length; at += SLICE) {
+    const lo = crc ^ bytes.getInt32(at, true);
+    const hi = bytes.getInt32(at + 4, true);
+    crc =
+      TABLES[0x700 + (lo & 0xff)]! ^
+      TABLES[0x600 + ((lo >>> 8) & 0xff)]! ^
+      TABLES[0x500 + ((lo >>> 16) & 0xff)]! ^
+      TABLES[0x400 + (lo >>> 24)]! ^
+      TABLES[0x300 + (hi & 0xff)]! ^
+      TABLES[0x200 + ((hi >>> 8) & 0xff)]! ^
+      TABLES[0x100 + ((hi >>> 16) & 0xff)]! ^
+      TABLES[hi >>> 24]!;
   }
+  for (; at < length; at++) crc = TABLES[(crc ^ bytes.getUint8(at)) & 0xff]! ^ (crc >>> 8);
   return crc;
 }
 
@@ -50,7 +67,8 @@ export function crc(x: Execution): void {
     const length = Math.min(CHUNK, x.size - x.bytesDone);
     let done = x.load(source + x.bytesDone, x.first, 0, length);
     if (isCopy && done > 0) done = x.store(destination + x.bytesDone, x.first, 0, done);
-    value = update(value, x.first, done, x.has(FLAGS.crcBypassReflection));
+    if (x.has(FLAGS.crcBypassReflection)) for (let i = 0; i < done; i++) x.first[i] = REVERSED[x.first[i]!]!;
+    value = update(value, x.firstView, done);
     x.bytesDone += done;
     if (done < length) break;
   }

@@ -1,5 +1,5 @@
-import type { ClockEvent } from '../../../core/hal/index.js';
-import { type ModelClock, NO_ADDRESS } from '../../endpoint/index.js';
+import type { ClockTimer } from '../../../core/hal/index.js';
+import { NO_ADDRESS } from '../../endpoint/index.js';
 import * as DSA from '../../regs/dsa.js';
 import { check } from './checks.js';
 import { deliver } from './completion.js';
@@ -65,6 +65,10 @@ export class Group {
   }
 }
 
+/** What the current work takes; and by how much the last time that was set was too long. */
+const COST = 0;
+const AHEAD = 1;
+
 const FRESH = 0;
 const MEMBERS = 1;
 
@@ -72,12 +76,10 @@ const MEMBERS = 1;
 export class Engine {
   group: Group | undefined = undefined;
   readonly #device: DsaDevice;
-  readonly #clock: ModelClock;
-  readonly #onDue = (): void => {
-    this.#event = undefined;
-    this.#run();
-  };
-  #event: ClockEvent | undefined = undefined;
+  /** Set while it works on something, or has been told to go on. */
+  readonly #timer: ClockTimer;
+  /** Microseconds, by {@link COST} and {@link AHEAD}: a fraction that were kept otherwise would be an object each time. */
+  readonly #us = new Float64Array(2);
   readonly #taken = new Int32Array(SLICE_MAX);
   readonly #takenFrom: (WorkQueue | undefined)[] = new Array<WorkQueue | undefined>(SLICE_MAX).fill(undefined);
   #count = 0;
@@ -87,6 +89,7 @@ export class Engine {
   #batch: Execution;
   #list = new Uint8Array(0);
   #words = new Uint32Array(0);
+  #view = new DataView(this.#list.buffer);
   #phase = FRESH;
   #member = 0;
   #members = 0;
@@ -98,22 +101,36 @@ export class Engine {
 
   constructor(device: DsaDevice) {
     this.#device = device;
-    this.#clock = device.context.clock;
+    this.#timer = device.context.clock.timer(() => this.#run());
     this.#x = new Execution(device.profile, device.context.dma);
     this.#batch = new Execution(device.profile, device.context.dma);
   }
 
   /** Takes on what there is. */
   start(): void {
-    const costUs = this.#gather();
-    if (costUs > 0) this.#event = this.#clock.after(costUs, this.#onDue);
-    else this.group?.rest(this);
+    this.#gather();
+    if (this.#count > 0) this.#work();
+    else this.#rest();
+  }
+
+  /** Comes back when what it works on is done: in whole microseconds, and what those are too long is taken off the next work. */
+  #work(): void {
+    const us = this.#us;
+    const leftUs = us[COST]! - us[AHEAD]!;
+    const wholeUs = Math.max(0, Math.ceil(leftUs));
+    us[AHEAD] = wholeUs - leftUs;
+    this.#timer.start(wholeUs);
+  }
+
+  #rest(): void {
+    this.#us[AHEAD] = 0;
+    this.group?.rest(this);
   }
 
   /** Drops everything; it belongs to no group then. */
   reset(): void {
-    this.#event?.cancel();
-    this.#event = undefined;
+    this.#timer.cancel();
+    this.#us[AHEAD] = 0;
     this.group = undefined;
     this.#takenFrom.fill(undefined);
     this.#count = this.#at = 0;
@@ -131,8 +148,12 @@ export class Engine {
       if (i !== this.#at) continue;
       // It may be in the middle of it.
       this.#cancel();
-      this.#event ??= this.#clock.after(0, this.#onDue);
+      this.#goOn();
     }
+  }
+
+  #goOn(): void {
+    if (!this.#timer.isPending) this.#timer.start(0);
   }
 
   #cancel(): void {
@@ -144,27 +165,26 @@ export class Engine {
     this.#hasBegun = this.#isRefused = false;
   }
 
-  /** @returns the time that it all takes, 0 when there is nothing */
-  #gather(): number {
+  #gather(): void {
     const { entries } = this.#device;
-    let costUs = 0;
     this.#count = this.#at = 0;
-    while (costUs < SLICE_US && this.#count < SLICE_MAX) {
+    this.#us[COST] = 0;
+    while (this.#us[COST] < SLICE_US && this.#count < SLICE_MAX) {
       const wq = this.group?.next();
       if (wq === undefined) break;
       const entry = wq.take();
       if (entry === NONE) continue;
       this.#taken[this.#count] = entry;
       this.#takenFrom[this.#count++] = wq;
-      costUs += this.#costUs(entries.words, entry * WORDS);
+      this.#addCost(entries.words, entry * WORDS);
     }
-    return costUs;
   }
 
-  #costUs(words: Uint32Array, at: number): number {
+  #addCost(words: Uint32Array, at: number): void {
     const { descriptorUs, bytesPerUs } = this.#device.profile;
     const opcode = words[at + 1]! >>> 24;
-    return opcode <= OPCODES.drain ? descriptorUs : descriptorUs + words[at + 8]! / bytesPerUs;
+    const transferUs = opcode <= OPCODES.drain ? 0 : words[at + 8]! / bytesPerUs;
+    this.#us[COST] = this.#us[COST]! + descriptorUs + transferUs;
   }
 
   #run(): void {
@@ -220,7 +240,7 @@ export class Engine {
       if (isAnswered || x.isCancelled) return;
       isAnswered = true;
       this.#isRefused = !isThere;
-      this.#event ??= this.#clock.after(0, this.#onDue);
+      this.#goOn();
     });
     return false;
   }
@@ -231,12 +251,12 @@ export class Engine {
       batch.begin(this.#device.entries.words, entry * WORDS, wq, this.#device.entries.isIms[entry] === 1);
       batch.status = check(this.#device, batch);
       if (batch.status !== STATUS.success) return deliver(this.#device, batch);
-      const costUs = this.#fetch(batch);
+      this.#fetch(batch);
       if (batch.isCancelled) return false;
       this.#phase = MEMBERS;
       this.#member = 0;
       this.#hasFailed = this.#hasBegun = false;
-      this.#event = this.#clock.after(costUs, this.#onDue);
+      this.#work();
       return false;
     }
     const x = this.#x;
@@ -253,25 +273,21 @@ export class Engine {
     return deliver(this.#device, batch);
   }
 
-  /** Reads the members. @returns the time that they take */
-  #fetch(batch: Execution): number {
+  /** Reads the members. */
+  #fetch(batch: Execution): void {
     const bytes = batch.size * DSA.DESCRIPTOR_BYTES;
     if (this.#list.length < bytes) {
       this.#list = new Uint8Array(bytes);
-      this.#words = new Uint32Array(bytes / 4);
+      this.#words = new Uint32Array(this.#list.buffer);
+      this.#view = new DataView(this.#list.buffer);
     }
-    const list = this.#list;
-    const words = this.#words;
     const address = batch.place(DSA.DESCRIPTOR.source, false);
-    const loaded = address === NO_ADDRESS ? 0 : batch.load(address, list, 0, bytes);
+    const loaded = address === NO_ADDRESS ? 0 : batch.load(address, this.#list, 0, bytes);
     if (loaded < bytes) batch.status = STATUS.batchPageFault;
     this.#members = Math.floor(loaded / DSA.DESCRIPTOR_BYTES);
-    let costUs = 0;
-    for (let i = 0; i < this.#members * WORDS; i++) {
-      const at = 4 * i;
-      words[i] = list[at]! | (list[at + 1]! << 8) | (list[at + 2]! << 16) | (list[at + 3]! << 24);
-    }
-    for (let i = 0; i < this.#members; i++) costUs += this.#costUs(words, i * WORDS);
-    return costUs;
+    // The words are where the bytes are: they only get the order that this machine has its bytes in.
+    for (let i = 0; i < this.#members * WORDS; i++) this.#words[i] = this.#view.getUint32(4 * i, true);
+    this.#us[COST] = 0;
+    for (let i = 0; i < this.#members; i++) this.#addCost(this.#words, i * WORDS);
   }
 }

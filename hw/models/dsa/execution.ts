@@ -7,6 +7,8 @@ const { STATUS, FLAGS } = DSA;
 /** Bytes that an engine has in its hands at a time. */
 export const CHUNK = 0x4000;
 const ADDRESS_END = 2 ** 53;
+/** The status, and what is written with it. */
+export const STATUS_BYTES = 4;
 
 /**
  * One descriptor being worked on, with what came of it. An engine has one, and one more for the batch that it may be in.
@@ -16,9 +18,12 @@ const ADDRESS_END = 2 ** 53;
  */
 export class Execution {
   readonly words = new Uint32Array(WORDS);
-  /** The completion record. */
+  /** The completion record, and what of it is behind the word that has the status. */
   readonly record = new Uint8Array(DSA.COMPLETION_BYTES);
+  readonly recordRest = this.record.subarray(STATUS_BYTES);
+  readonly #view = new DataView(this.record.buffer);
   #first: Uint8Array | undefined = undefined;
+  #firstView: DataView | undefined = undefined;
   #second: Uint8Array | undefined = undefined;
   isCancelled = false;
 
@@ -52,6 +57,9 @@ export class Execution {
   get first(): Uint8Array {
     return (this.#first ??= new Uint8Array(CHUNK));
   }
+  get firstView(): DataView {
+    return (this.#firstView ??= new DataView(this.first.buffer));
+  }
   get second(): Uint8Array {
     return (this.#second ??= new Uint8Array(CHUNK));
   }
@@ -78,7 +86,7 @@ export class Execution {
     this.status = STATUS.success;
     this.result = this.bytesDone = this.invalidFlags = this.faultLo = this.faultHi = 0;
     this.isFaultWrite = false;
-    this.extra.fill(0);
+    for (let i = 0; i < this.extra.length; i++) this.extra[i] = 0;
   }
 
   has(flag: number): boolean {
@@ -169,23 +177,21 @@ export class Execution {
     this.isFaultWrite = isWrite;
   }
 
+  /** The word of the completion record that has the status. */
+  get statusWord(): number {
+    return this.status | (this.result << (8 * DSA.COMPLETION.result));
+  }
+
   /** Fills in the completion record. */
   writeRecord(): void {
-    const { record } = this;
-    record.fill(0);
-    record[DSA.COMPLETION.status] = this.status;
-    record[DSA.COMPLETION.result] = this.result;
-    put(record, DSA.COMPLETION.bytes, this.bytesDone);
-    put(record, DSA.COMPLETION.faultAddress, this.faultLo);
-    put(record, DSA.COMPLETION.faultAddress + 4, this.faultHi);
-    for (let i = 0; i < this.extra.length; i++) put(record, DSA.COMPLETION.crc + 4 * i, this.extra[i]!);
-    if (this.status === STATUS.flags) put(record, DSA.COMPLETION.invalidFlags, this.invalidFlags);
+    const { COMPLETION } = DSA;
+    const view = this.#view;
+    const { extra } = this;
+    view.setUint32(COMPLETION.status, this.statusWord, true);
+    view.setUint32(COMPLETION.bytes, this.bytesDone, true);
+    view.setUint32(COMPLETION.faultAddress, this.faultLo, true);
+    view.setUint32(COMPLETION.faultAddress + 4, this.faultHi, true);
+    for (let i = 0; i < extra.length; i++) view.setUint32(COMPLETION.crc + 4 * i, extra[i]!, true);
+    if (this.status === STATUS.flags) view.setUint32(COMPLETION.invalidFlags, this.invalidFlags, true);
   }
-}
-
-function put(record: Uint8Array, at: number, value: number): void {
-  record[at] = value;
-  record[at + 1] = value >>> 8;
-  record[at + 2] = value >>> 16;
-  record[at + 3] = value >>> 24;
 }

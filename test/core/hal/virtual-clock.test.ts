@@ -37,6 +37,29 @@ describe('VirtualClock, moved by hand', () => {
     doomed[Symbol.dispose]();
   });
 
+  test('a timer runs once for each start, at the time of the last one, and in its turn', () => {
+    const clock = new VirtualClock({ mode: 'manual' });
+    const log: string[] = [];
+    const timer = clock.timer(() => {
+      log.push(`timer ${clock.now()} ${timer.isPending}`);
+      if (clock.now() < 20) timer.start(10);
+    });
+    expect([timer.isPending, clock.pending]).toEqual([false, 0]);
+    timer.cancel();
+    timer.start(5);
+    clock.after(10, () => log.push('after'));
+    timer.start(10);
+    expect([timer.isPending, clock.pending]).toEqual([true, 2]);
+    clock.elapse(30);
+    expect(log).toEqual(['after', 'timer 10 false', 'timer 20 false']);
+    timer.start(1);
+    expect(() => timer.start(-1)).toThrow('EINVAL: clock: -1 us');
+    timer.cancel();
+    expect([timer.isPending, clock.elapse(5)]).toEqual([false, 0]);
+    timer.start(0);
+    expect([clock.relax(), log.at(-1)]).toEqual([true, 'timer 35 false']);
+  });
+
   test('relax runs the next hardware event, never a limit, and delivers no interrupt', () => {
     const clock = new VirtualClock({ mode: 'manual' });
     const log: string[] = [];

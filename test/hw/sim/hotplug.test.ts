@@ -81,6 +81,7 @@ describe('yank', () => {
     const { clock, dma, irq } = kind.made[0]!.context;
     irq.intx(true);
     clock.after(5, () => heard.push('event'));
+    clock.timer(() => heard.push('timer')).start(5);
     machine.yank('00:04.0');
     machine.elapse(10);
     irq.intx(true);

@@ -235,6 +235,21 @@ describe('what it has found', () => {
     expect(a.reach(size, 1, true, 1)).toBe(1);
   });
 
+  test('a run of pages that was followed once, is followed no further than to a page that was forgotten since', () => {
+    const { unit, a, page } = setUp({}, 8);
+    const table = new Pages();
+    for (let n = 0; n < 6; n++) table.map(0x1000 * (n + 1), page(n));
+    unit.setContext(A, table);
+    const reach = (pages: number): number => a.reach(0x1000, pages * PAGE, false) / PAGE;
+    expect([reach(4), reach(4), reach(2), reach(6), reach(8), table.walks]).toEqual([4, 4, 2, 6, 6, 6 + 2]);
+    table.entries.delete(0x3000);
+    unit.invalidate(table, 0x3000, PAGE);
+    expect([reach(8), reach(8)]).toEqual([2, 2]);
+    table.map(0x3000, page(7));
+    const buffer = new Uint8Array(3 * PAGE);
+    expect([a.read(0x1000, buffer, 0, 3 * PAGE), buffer[PAGE], buffer[2 * PAGE]]).toEqual([true, 2, 8]);
+  });
+
   test('does not lead on from a page that is known to one that was forgotten, or is known to another', () => {
     const { machine, unit, a, page } = setUp();
     const table = new Pages().map(0x1000, page(0)).map(0x2000, page(1));

@@ -56,8 +56,9 @@ describe('errors of models', () => {
     expect([window.read8(0), window.read16(0), window.read32(0), ...pair]).toEqual([0xff, 0xffff, ONES, ONES, ONES]);
     window.write32(0, 1);
     model.context.clock.after(5, fail);
+    model.context.clock.timer(fail).start(5);
     machine.elapse(5);
-    expect(machine.modelErrors).toEqual([0, 0, 0, 0, 0, 5].map((timeUs) => ({ timeUs, who: '0000:00:04.0', error: boom })));
+    expect(machine.modelErrors).toEqual([0, 0, 0, 0, 0, 5, 5].map((timeUs) => ({ timeUs, who: '0000:00:04.0', error: boom })));
   });
 
   test('they are in the log that the host was started with', () => {

@@ -147,6 +147,18 @@ describe('dsa operations', () => {
     if (seed === 0 && flag === 0) expect(record.extra).toBe(0xe306_9283);
   });
 
+  test.each([0, FLAGS.crcBypassInversion, FLAGS.crcBypassReflection, FLAGS.crcBypassInversion | FLAGS.crcBypassReflection])(
+    'M43 the CRC of any length from any address on, with flags 0x%x',
+    (flag) => {
+      const f = working();
+      for (const size of [1, 2, 7, 8, 9, 15, 16, 17, 63, 0x3fff, 0x4000, 0x4001, 0x7ff1]) {
+        const source = SOURCE + (size % 5);
+        const record = f.run({ op: OPCODES.crc, flags: RCR | flag, source, size, own: [[40, 4, 0x89ab_cdef]] });
+        expect([size, record.extra]).toEqual([size, slowCrc(f.bytes(source, size), 0x89ab_cdef, flag)]);
+      }
+    },
+  );
+
   test('M43 a CRC goes on from the seed in memory; copy and CRC copies too', () => {
     const f = working();
     const all = f.run({ op: OPCODES.crc, source: SOURCE, size: 20_000 }).extra;
@@ -288,12 +300,12 @@ function slowCrc(bytes: Uint8Array, seed: number, flag: number): number {
     for (let i = 0; i < width; i++) if ((value & (2 ** i)) !== 0) out += 2 ** (width - 1 - i);
     return out;
   };
-  let crc = flag === FLAGS.crcBypassInversion ? reverse(seed, 32) : ~seed >>> 0;
+  let crc = (flag & FLAGS.crcBypassInversion) !== 0 ? reverse(seed, 32) : ~seed >>> 0;
   for (const byte of bytes) {
-    crc = (crc ^ (flag === FLAGS.crcBypassReflection ? reverse(byte, 8) : byte)) >>> 0;
+    crc = (crc ^ ((flag & FLAGS.crcBypassReflection) !== 0 ? reverse(byte, 8) : byte)) >>> 0;
     for (let i = 0; i < 8; i++) crc = ((crc >>> 1) ^ ((crc & 1) * 0x82f6_3b78)) >>> 0;
   }
-  return flag === FLAGS.crcBypassInversion ? reverse(crc, 32) : ~crc >>> 0;
+  return (flag & FLAGS.crcBypassInversion) !== 0 ? reverse(crc, 32) : ~crc >>> 0;
 }
 
 /** CRC-16 of T10, bit by bit. */

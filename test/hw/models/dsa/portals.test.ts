@@ -109,8 +109,8 @@ describe('dsa completion', () => {
     f.dma.during = () => seen.push(f.memory.view.getUint32(CR + 4, true) * 16 + f.record().status);
     f.clock.elapse(10);
     expect(f.dma.writes.slice(-2)).toEqual([
-      [CR + 1, 31],
-      [CR, 1],
+      [CR + 4, 28],
+      [CR, 4],
     ]);
     expect([seen.at(-2), seen.at(-1)]).toEqual([64 * 16, 64 * 16 + 1]);
   });

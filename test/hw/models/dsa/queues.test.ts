@@ -183,6 +183,19 @@ describe('dsa work queues', () => {
     expect([statuses(), f.clock.pending]).toEqual([[1, 1, 1], 0]);
   });
 
+  test('an engine that is busy works without rest, though it is heard of in whole microseconds only', () => {
+    const f = new Fixture({ descriptorUs: 1.25, engines: 1 });
+    f.enable();
+    for (let i = 0; i < 8; i++) f.store({ completion: CR + 32 * i });
+    const at: number[] = [];
+    f.clock.onEvent(() => at.push(f.clock.now()));
+    f.clock.elapse(100);
+    expect(at).toEqual([2, 3, 4, 5, 7, 8, 9, 10]);
+    f.store({});
+    f.clock.elapse(10);
+    expect(at.at(-1)).toBe(102);
+  });
+
   test('a queue that is drained to be disabled takes nothing more', () => {
     const f = new Fixture({ bytesPerUs: 1 });
     f.enable();
