@@ -72,6 +72,7 @@ export {
   ERRNO,
   Errno,
   type ErrnoCode,
+  IdAllocator,
   LOG_LEVELS,
   Log,
   type LogLevel,

@@ -188,10 +188,14 @@ export class Devres {
     return true;
   }
 
-  /** Takes an entry out and releases it. @throws {Errno} ENOENT when it is not in this ledger */
+  /**
+   * Takes an entry out and releases it. Also the release of a later entry may do that, when all are released: it is not released again.
+   * @throws {Errno} ENOENT when it is not in this ledger
+   */
   releaseEntry(entry: DevresEntry): MaybePromise<void> {
-    if (entry.ledger !== this) throw new Errno('ENOENT', `${this.owner.name}: ${entry.label} is not in its ledger`);
-    this.unlink(entry);
+    if (entry.ledger === this) this.unlink(entry);
+    else if (entry.isLeaving(this)) entry.enter(undefined);
+    else throw new Errno('ENOENT', `${this.owner.name}: ${entry.label} is not in its ledger`);
     this.owner.devresHooks?.released?.(this, entry);
     return entry.release(entry.data as never);
   }
@@ -265,8 +269,9 @@ export class Devres {
   /** @returns what to wait for */
   #releaseDetached(e: DevresEntry, errors: unknown[]): PromiseLike<void> | undefined {
     e.prev = e.next = undefined;
+    const isHere = e.isLeaving(this);
     e.enter(undefined);
-    if (e.mark !== undefined) return undefined;
+    if (!isHere || e.mark !== undefined) return undefined;
     try {
       this.owner.devresHooks?.released?.(this, e);
       const done = e.release(e.data as never);

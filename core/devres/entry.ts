@@ -32,9 +32,14 @@ export class DevresEntry {
     return ledger?.sweep === this.#sweep ? ledger : undefined;
   }
 
-  /** Whether it is out of the ledger and waits for its release. @internal */
+  /** Whether it is out of its ledger and waits for its release. @internal */
   get leaving(): boolean {
     return this.#ledger !== undefined && this.#ledger.sweep !== this.#sweep;
+  }
+
+  /** Whether it waits for its release by `ledger`. @internal */
+  isLeaving(ledger: Devres): boolean {
+    return this.leaving && this.#ledger === ledger;
   }
 
   /** The group whose mark this is. @internal */

@@ -72,6 +72,12 @@ export abstract class PciIrqDevice extends Device implements MessageSender {
     return this.#messages!.need('msix').size;
   }
 
+  /** MSI-X vectors that can still be allocated one by one, once it is enabled; 0 before. */
+  get msixVectorsFree(): number {
+    const domain = this.#messages?.msix?.domain;
+    return domain === undefined || !this.msixCanAllocDyn ? 0 : domain.size - domain.count;
+  }
+
   /** Messages that it can send by MSI: 1, 2, 4, 8, 16 or 32. @throws {Errno} EINVAL when it has no MSI */
   get msiVectorCount(): number {
     return this.#messages!.need('msi').size;

@@ -73,7 +73,7 @@ export const ROOMS: readonly Room[] = [
     why: 'hardware elsewhere is a host like any other',
   },
 
-  { path: 'drivers/lib', may: ['core/index.ts', 'hw/regs'], later: true, why: 'help for every driver is written as a driver is' },
+  { path: 'drivers/lib', may: ['core/index.ts', 'hw/regs'], why: 'help for every driver is written as a driver is' },
   {
     path: 'drivers/*/api.ts',
     may: ['core/index.ts', 'hw/regs', 'drivers/*/api.ts'],
