@@ -79,6 +79,7 @@ export {
   type LogRecord,
   type MaybePromise,
   Random,
+  Signal,
   type Subscription,
   type Token,
   bit,
@@ -93,3 +94,4 @@ export * from './msi/index.js';
 export * from './pci/index.js';
 export * from './platform/index.js';
 export * from './plugin/index.js';
+export * from './vfio/index.js';

@@ -8,6 +8,7 @@ import { Errno, collect, joinErrors } from './lib/index.js';
 import { Ims, Msi, messageSenderOf } from './msi/index.js';
 import { PciBus, type PciBusOptions, PciDevice, pciPasids } from './pci/index.js';
 import { FauxBus, PlatformBus } from './platform/index.js';
+import { MdevBus, Vfio, type VfioPolicy } from './vfio/index.js';
 
 /** How a kernel behaves; all of it has a default. */
 export interface KernelOptions {
@@ -23,6 +24,8 @@ export interface KernelOptions {
   readonly dma?: Omit<DmaOptions, 'domainOf'>;
   /** What devices can reach where the host has an IOMMU. */
   readonly iommu?: IommuPolicy;
+  /** How devices are handed to users. */
+  readonly vfio?: VfioPolicy;
 }
 
 /**
@@ -43,6 +46,8 @@ export class Kernel {
   readonly interrupts: InterruptPlatform;
   readonly msi: Msi;
   readonly ims: Ims;
+  readonly vfio: Vfio;
+  readonly mdev: MdevBus;
   readonly clock: ContextClock;
   #isStarted = false;
   #hasHost = false;
@@ -73,6 +78,11 @@ export class Kernel {
     this.iommu.watch(this.pci.bus);
     // Buffers are mapped where a device is when nobody attaches anything.
     this.dma = new Dma(this.core, host, { ...options.dma, domainOf: (dev) => this.iommu.group(dev)?.defaultDomain });
+    const { irqs, iommu } = this;
+    const hasIsolatedMsi = domain?.isolatedMsi ?? true;
+    const { iommu: hardware, dma: memory } = host;
+    this.vfio = new Vfio(this.core, { irqs, iommu, hardware, memory, hasIsolatedMsi }, options.vfio);
+    this.mdev = new MdevBus(this.core, (dev) => this.vfio.deviceOf(dev)?.unregister());
   }
 
   /**
@@ -112,11 +122,13 @@ export class Kernel {
     const { core, host } = this;
     const errors: unknown[] = [];
     await collect(errors, () => core.settle());
+    await collect(errors, () => this.vfio.close());
     await this.#removeDevices(errors);
     await collect(errors, () => this.pci.stop());
     await this.#unregisterDrivers(errors);
     await collect(errors, () => this.platform.close());
     await collect(errors, () => this.faux.close());
+    await collect(errors, () => core.unregisterBus(this.mdev));
     await collect(errors, () => core.unregisterBus(this.auxiliary));
     await collect(errors, () => core.unregisterBus(this.pci.bus));
     await collect(errors, () => this.dma.close());

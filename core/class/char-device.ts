@@ -113,7 +113,7 @@ export class FileDevice extends Device implements UpperEdge {
   readonly #owner: Device;
   readonly #calls: FileCalls;
   readonly #target: Target;
-  readonly #mappings: Mmio[] = [];
+  readonly #mappings = new Set<Mmio>();
   /** Tasks that have it open. */
   #users = 0;
   #isEnded = false;
@@ -171,10 +171,18 @@ export class FileDevice extends Device implements UpperEdge {
 
   /** @internal */
   map(task: Task, request: MmapRequest): Mmio {
-    const window = this.#target.call('mmap', [task, request]) as Window;
+    const window = this.#target.call('mmap', task, request) as Window;
     const mapping = new Mmio(window, `${this.#owner.name}: mapping of ${this.name}`);
-    this.#mappings.push(mapping);
+    this.#mappings.add(mapping);
     return mapping;
+  }
+
+  /** @internal */
+  unmap(mapping: Mmio): void {
+    if (!this.#mappings.delete(mapping)) {
+      throw new Errno('EINVAL', `${this.#owner.name}: ${this.name}: cannot unmap what it has not mapped`);
+    }
+    mapping.revoke();
   }
 
   /** It is closed. @internal */
@@ -288,17 +296,18 @@ export class CharFile implements AsyncDisposable {
   /** @returns bytes read. @throws {Errno} EINVAL when it cannot be read; ENODEV when the device is gone; what the driver throws */
   read(buffer: Uint8Array): MaybePromise<number> {
     this.#check();
-    return this.#target.call('read', [this.task, buffer]) as MaybePromise<number>;
+    return this.#target.call('read', this.task, buffer) as MaybePromise<number>;
   }
 
   /** @returns bytes taken. @throws {Errno} as {@link read} */
   write(data: Uint8Array): MaybePromise<number> {
     this.#check();
-    return this.#target.call('write', [this.task, data]) as MaybePromise<number>;
+    return this.#target.call('write', this.task, data) as MaybePromise<number>;
   }
 
   /**
-   * Maps the device into the task: the accesses of what this gives are the task's, to the device. It ends with the file.
+   * Maps the device into the task: the accesses of what this gives are the task's, to the device. It ends with
+   * {@link munmap}, or with the file.
    * @throws {Errno} ENODEV when it cannot be mapped, or the device is gone; EINVAL for what is no range; what the driver throws
    */
   mmap(request: MmapRequest): Mmio {
@@ -306,10 +315,16 @@ export class CharFile implements AsyncDisposable {
     return this.#file.map(this.task, request);
   }
 
+  /** Takes a mapping away before the file is closed. @throws {Errno} EINVAL for what this file has not mapped */
+  munmap(mapping: Mmio): void {
+    this.#check();
+    this.#file.unmap(mapping);
+  }
+
   /** Bits of {@link POLL}, as it is now. @throws {Errno} ENODEV when the device is gone */
   poll(): number {
     this.#check();
-    return this.#target.call('poll', [this.task]) as number;
+    return this.#target.call('poll', this.task) as number;
   }
 
   /**
@@ -320,7 +335,7 @@ export class CharFile implements AsyncDisposable {
    */
   async wait(events: number = POLL.IN): Promise<number> {
     this.#check();
-    return (await this.#target.call('wait', [this.task, events])) as number;
+    return (await this.#target.call('wait', this.task, events)) as number;
   }
 
   /** Gives the file to another task, as over a socket: both have it open, and it is closed when both have closed it. */

@@ -22,7 +22,7 @@ export class Target {
   }
 
   /** @throws {Errno} ENODEV once it is gone; a method that gives promises gives one that is rejected with it */
-  call(method: string, args: unknown[]): unknown {
+  call(method: string, ...args: unknown[]): unknown {
     if (this.#isGone) {
       if (this.#promising.has(method) || isAsyncFunction(this.#object[method])) return Promise.reject(this.#error());
       throw this.#error();
@@ -77,8 +77,9 @@ class Guard {
   }
 
   static define(prototype: object, method: string): void {
+    // Arguments that are handed on, and nothing else, need no array.
     const value = function (this: Guard, ...args: unknown[]): unknown {
-      return this.#target.call(method, args);
+      return this.#target.call(method, ...args);
     };
     Object.defineProperty(value, 'name', { value: method });
     Object.defineProperty(prototype, method, { value });

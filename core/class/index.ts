@@ -12,3 +12,14 @@ export {
   capable,
 } from './char-device.js';
 export { DeviceClass, type DeviceClassOptions, type MethodName } from './device-class.js';
+export {
+  type DmaCapabilities,
+  type DmaChannel,
+  DmaChannels,
+  type DmaClient,
+  type DmaOperation,
+  type DmaResult,
+  type DmaStatus,
+  DMA_PREP,
+  DMA_WAIT_US,
+} from './dma-channel.js';

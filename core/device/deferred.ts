@@ -1,6 +1,7 @@
 import type { ClockEvent } from '../hal/clock.js';
 import { Errno } from '../lib/errno.js';
 import type { Flow } from '../lib/flow.js';
+import { outsideFrames } from '../lib/frame.js';
 import { List, ListNode } from '../lib/list.js';
 import { attachDevice } from './attach.js';
 import type { DeviceCore } from './core.js';
@@ -171,7 +172,9 @@ export class DeferredProbe {
   }
 
   #arm(): void {
-    if (this.#timeoutUs > 0) this.#timer = this.#core.clock.after(this.#timeoutUs, () => this.#expired());
+    const { clock } = this.#core;
+    // It is nobody's, not even where a driver comes in the probe of a device.
+    if (this.#timeoutUs > 0) this.#timer = outsideFrames(() => clock.after(this.#timeoutUs, () => this.#expired()));
   }
 
   #expired(): void {

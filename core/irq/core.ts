@@ -43,6 +43,8 @@ export class IrqCore {
   /** The interrupt of each vector: the CPU stands above the bits that vectors take. */
   readonly #vectors: (IrqDesc | undefined)[];
   readonly #vectorBits: number;
+  /** What takes a vector of the system, on every CPU. */
+  readonly #system: (((cpu: number) => void) | undefined)[] = [];
   readonly #numbers = new IndexMap(MAX_IRQS);
   readonly #spurious = new SpuriousPoll();
   readonly #firstDynamic: number;
@@ -157,6 +159,19 @@ export class IrqCore {
     this.#vectors[(cpu << this.#vectorBits) + vector] = desc;
   }
 
+  /**
+   * Sets what takes a vector that no device can have, on every CPU: in interrupt context, where it must not throw.
+   * @throws {Errno} EBUSY when something takes it
+   * @see Linux 7.2 arch/x86/include/asm/idtentry.h DEFINE_IDTENTRY_SYSVEC
+   * @internal
+   */
+  setSystemVector(vector: number, handler: ((cpu: number) => void) | undefined): void {
+    if (handler !== undefined && this.#system[vector] !== undefined) {
+      throw new Errno('EBUSY', `irq: vector ${vector} of the system is taken`);
+    }
+    this.#system[vector] = handler;
+  }
+
   /** A CPU has taken a vector: its flow handler runs. The hot path. @internal */
   deliver(cpu: number, vector: number): void {
     const desc = this.#vectors[(cpu << this.#vectorBits) + vector];
@@ -187,8 +202,14 @@ export class IrqCore {
     this.device.report('irq-flow-failed', desc.device, text);
   }
 
+  /** No device's: it is the system's, or nobody's. */
   #strayVector(cpu: number, vector: number): void {
     this.controller?.eoi(cpu);
+    const system = this.#system[vector];
+    if (system !== undefined) {
+      system(cpu);
+      return;
+    }
     this.tracer?.event('spurious_vector', cpu, 0, vector, 'cpu', '');
     this.unexpected(cpu, 0, `cpu ${cpu}: no interrupt for vector ${vector}`);
   }

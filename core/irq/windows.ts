@@ -30,7 +30,10 @@ export class InterruptWindows implements InterruptEntry {
   #budget = STORM;
   /** Something is in these, beside what hardware keeps. */
   #hasQueued = false;
-  #threads: IrqThread[] = [];
+  /** The thread halves that were woken; and the array that serves the next round: none is made for each. */
+  #threads: (IrqThread | undefined)[] = [];
+  #threadCount = 0;
+  #ranThreads: (IrqThread | undefined)[] = [];
   readonly #resends = new Set<IrqDesc>();
   /** Interrupts whose notifiers are to be told. */
   #moved: IrqDesc[] = [];
@@ -126,7 +129,7 @@ export class InterruptWindows implements InterruptEntry {
 
   /** @internal */
   queueThread(thread: IrqThread): void {
-    this.#threads.push(thread);
+    this.#threads[this.#threadCount++] = thread;
     this.#queued();
   }
 
@@ -175,10 +178,15 @@ export class InterruptWindows implements InterruptEntry {
   }
 
   #runThreads(): void {
-    if (this.#threads.length === 0) return;
+    const count = this.#threadCount;
+    if (count === 0) return;
     const all = this.#threads;
-    this.#threads = [];
-    for (const thread of all) {
+    this.#threads = this.#ranThreads;
+    this.#ranThreads = all;
+    this.#threadCount = 0;
+    for (let i = 0; i < count; i++) {
+      const thread = all[i]!;
+      all[i] = undefined;
       if (--this.#budget <= 0) {
         this.#storm(thread.action.desc, 'the wake of its thread half');
         forgetWake(thread);

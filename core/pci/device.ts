@@ -227,9 +227,12 @@ export class PciDevice extends PciIrqDevice implements PciIdentity {
     this.restoreMessages();
   }
 
-  /** Resets this function alone; what was set up in configuration space survives. See {@link resetFunction}. */
-  reset(): Promise<void> {
-    return resetFunction(this);
+  /**
+   * Resets this function alone; what was set up in configuration space survives. See {@link resetFunction}.
+   * @param readyUs how long it may take to answer again, in microseconds; default a minute, as in Linux
+   */
+  reset(readyUs?: number): Promise<void> {
+    return resetFunction(this, readyUs);
   }
 
   /** The power state; 0 for a device without power management, 3 for one that is gone. */

@@ -32,7 +32,7 @@ export function resetMethod(dev: PciDevice): ResetMethod | undefined {
  * @throws {Errno} ENOTTY when it cannot be reset alone; ENODEV when it is gone; ETIMEDOUT when it does not come back
  * @see Linux 6.12 drivers/pci/pci.c pci_reset_function
  */
-export async function resetFunction(dev: PciDevice): Promise<void> {
+export async function resetFunction(dev: PciDevice, readyUs = READY_US): Promise<void> {
   if (dev.isGone) throw new Errno('ENODEV', `${dev.name}: is gone`);
   const method = resetMethod(dev);
   if (method === undefined)
@@ -67,6 +67,6 @@ export async function resetFunction(dev: PciDevice): Promise<void> {
     if (dev.isMarkedGone) throw new Errno('ENODEV', `${dev.name}: was pulled out while it was reset`);
     return dev.config.read(PCI.VENDOR_ID) === dev.vendorId;
   };
-  await clock.poll(isBack, { timeoutUs: READY_US, intervalUs: READY_LOOK_US, what: `${dev.name}: reset` });
+  await clock.poll(isBack, { timeoutUs: readyUs, intervalUs: READY_LOOK_US, what: `${dev.name}: reset` });
   dev.restoreState(state);
 }

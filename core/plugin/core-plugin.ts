@@ -8,6 +8,7 @@ import { Log } from '../lib/log.js';
 import { Ims, Msi } from '../msi/index.js';
 import { PciBus } from '../pci/index.js';
 import { FauxBus, PlatformBus } from '../platform/index.js';
+import { MdevBus, Vfio } from '../vfio/index.js';
 import { Plugin } from './plugin.js';
 import { VERSION } from './version.js';
 
@@ -31,6 +32,8 @@ export function corePlugin(kernel: Kernel, host: Plugin): Plugin {
       bind(Irqs).toConstantValue(kernel.irqs);
       bind(Msi).toConstantValue(kernel.msi);
       bind(Ims).toConstantValue(kernel.ims);
+      bind(Vfio).toConstantValue(kernel.vfio);
+      bind(MdevBus).toConstantValue(kernel.mdev);
     },
     { version: VERSION, requires: [host] },
   );

@@ -1,3 +1,4 @@
+export { BusDriver } from './bus-driver.js';
 export { type Caller, Command, type Output } from './command.js';
 export type { BusNode, ClassNode, DeviceNode, DeviceTree, DriverNode } from './device-tree.js';
 export type { DriverVerdict, Explanation, Verdict } from './explain.js';

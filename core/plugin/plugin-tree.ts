@@ -1,10 +1,12 @@
-import type { DeviceCore } from '../device/index.js';
+import type { Bus, DeviceCore } from '../device/index.js';
 import type { Joined } from './joins.js';
 import type { Plugin } from './plugin.js';
 import { type Binding, nameOfService } from './registry.js';
 
 /** A plugin while it is loaded. @internal */
 export class LoadedPlugin {
+  /** Its buses, in the order they joined. */
+  readonly buses: Bus[] = [];
   /** Its drivers, in the order they joined. */
   readonly drivers: Joined[] = [];
 

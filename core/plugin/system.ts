@@ -197,6 +197,8 @@ export class System implements AsyncDisposable {
   }
 
   async #shutDown(errors: unknown[]): Promise<void> {
+    // Drivers wait for the users of what they hand out.
+    await collect(errors, () => this.kernel.vfio.close());
     for (const { plugin } of [...this.#loaded.values()].reverse()) {
       await collect(errors, () => this.#withdraw(plugin));
     }

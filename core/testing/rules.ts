@@ -1,4 +1,5 @@
 import { DMA_RULES } from './dma-rules.js';
+import { VFIO_RULES } from './vfio-rules.js';
 
 /** A rule that the core or the kit checks: what is wrong, why it matters, and how it looks right. */
 export interface Rule {
@@ -368,6 +369,7 @@ export const RULES: readonly Rule[] = [
     good: 'iommu.claimOwner(dev, user); iommu.releaseOwner(dev);',
   },
   ...DMA_RULES,
+  ...VFIO_RULES,
 ];
 
 /** The rule of this name. */

@@ -41,7 +41,9 @@ export class Session {
   readonly driver: Driver;
   #device: Device | undefined;
   #baseline = 0;
-  /** Interrupts that were there before the driver was bound. */
+  /** Children that were there before the driver was bound. */
+  #ownChildren: ReadonlySet<Device> = new Set();
+  /** Interrupts, likewise. */
   #ownIrqs: ReadonlySet<number> = new Set();
   #registered = false;
   #closed = false;
@@ -96,6 +98,7 @@ export class Session {
       throw new Errno('ENODEV', `harness: driver ${this.driver.name} matches no device of bus ${bus.name} (there: ${there})`);
     }
     this.#baseline = this.tap.dma.allocatedBytes;
+    this.#ownChildren = new Set(this.#device.children);
     this.#ownIrqs = new Set(this.kernel.irqs.list().map(({ virq }) => virq));
     this.watch.acquired = [];
     this.watch.violations.length = 0;
@@ -156,6 +159,7 @@ export class Session {
     const all = this.watch.holdings().filter(({ owner }) => !this.#isBound(owner));
     if (!this.device.bound) {
       for (const child of this.device.children) {
+        if (this.#ownChildren.has(child)) continue;
         all.push({ owner: this.device.name, what: `child ${child.name}`, ageUs: undefined, stack: '' });
       }
       for (const timer of this.tap.clock.timers) {

@@ -40,7 +40,6 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'core/vfio',
     may: [...BELOW_BUSES, 'core/pci', 'core/iommu'],
-    later: true,
     why: 'it hands out devices and needs to know their bus',
   },
   { path: 'core/kernel.ts', may: BELOW_KERNEL, why: 'it assembles the core without a container' },

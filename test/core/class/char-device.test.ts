@@ -287,6 +287,16 @@ describe('a mapping', () => {
     expect(window.read32(8)).toBe(5);
   });
 
+  test('ends alone with munmap, once', () => {
+    const file = mapped().open();
+    const [first, second] = [file.mmap({ sizeBytes: 4096 }), file.mmap({ sizeBytes: 4096 })];
+    file.munmap(first);
+    expect(() => first.write32(8, 6)).toThrow('ENODEV: d0: mapping of file0');
+    expect(second.read32(0)).toBe(0);
+    expect(() => file.munmap(first)).toThrow('EINVAL: d0: file0: cannot unmap what it has not mapped');
+    expect(() => mapped().open().munmap(second)).toThrow('EINVAL');
+  });
+
   test('ends with the device before remove runs', () => {
     const { open, unbind } = mapped();
     const mapping = open().mmap({ sizeBytes: 4096 });
