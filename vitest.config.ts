@@ -18,11 +18,15 @@ export default defineConfig({
       { find: /^backplane\/testing\/vitest$/, replacement: here('core/testing/vitest.ts') },
       { find: /^backplane\/sim$/, replacement: here('hw/sim/index.ts') },
       { find: /^backplane\/regs\/(.*)$/, replacement: here('hw/regs') + '/$1.ts' },
+      { find: /^backplane\/vectors$/, replacement: here('drivers/lib/vectors/index.ts') },
       { find: /^backplane\/plugins\/(.*)$/, replacement: here('plugins') + '/$1.ts' },
     ],
   },
   test: {
     maxWorkers: '100%',
+    // No test waits for the clock on the wall: this only ends one that hangs, however busy the machine is.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       { extends: true, test: { name: 'source', include: ['test/**/*.test.ts'], exclude: PROGRAMS, pool: 'threads' } },
       { extends: true, test: { name: 'programs', include: PROGRAMS, globalSetup: ['test/build.ts'], pool: 'forks' } },

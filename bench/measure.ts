@@ -21,15 +21,17 @@ export async function measure(id: string, row: Row, effort: Effort): Promise<Res
     values.push(await run());
   }
   const ratios = values.map((value, i) => value / yards[i]!);
+  const value = median(values);
   return {
     id,
     name: row.name,
     unit: row.unit,
-    value: median(values),
+    value,
     yardstick: row.yardstick.name,
     yardstickValue: median(yards),
     ratio: median(ratios),
     target: row.target,
+    ...(row.rate !== undefined && { rate: { of: row.rate.of, perSecond: (row.rate.count / value) * 1e9 } }),
     ratios,
   };
 }

@@ -32,6 +32,17 @@ export function inUnit(value: number, unit: Result['unit']): string {
   return `${digits(scaled)} ${names[i]!}`;
 }
 
+const THOUSANDS = ['', 'k', 'M', 'G', 'T'] as const;
+
+/** How many in a second, in three digits: `3.51 M descriptors/s`, `43.2 GB/s`. */
+export function inRate({ of, perSecond }: NonNullable<Result['rate']>): string {
+  let scaled = perSecond;
+  let i = 0;
+  for (; i < THOUSANDS.length - 1 && scaled >= 999.5; i++) scaled /= 1000;
+  const prefix = THOUSANDS[i]!;
+  return `${digits(scaled)} ${of === 'bytes' ? `${prefix}B` : `${prefix} ${of}`.trim()}/s`;
+}
+
 function digits(value: number): string {
   return value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
 }
@@ -53,7 +64,8 @@ export class Table {
     const { id, name, unit, value, yardstick, yardstickValue, ratio, target } = result;
     const limit = target === undefined ? '' : digits(target);
     const scale = inUnit(yardstickValue, unit);
-    return this.#line(id, name, inUnit(value, unit), yardstick, scale, digits(ratio), limit, verdict(result));
+    const rate = result.rate === undefined ? '' : `  ${inRate(result.rate)}`;
+    return this.#line(id, name, inUnit(value, unit), yardstick, scale, digits(ratio), limit, verdict(result)) + rate;
   }
 
   #line(

@@ -24,6 +24,8 @@ export interface Row {
   readonly yardstick: Gauge;
   /** The figure divided by the yardstick's, at most; absent for a row that only informs. */
   readonly target?: number;
+  /** What one item is, where how many there are in a second is of interest; of rows in nanoseconds. */
+  readonly rate?: { readonly of: 'descriptors' | 'bytes'; readonly count: number };
   readonly run: Gauge['prepare'];
 }
 
@@ -38,6 +40,7 @@ export interface Result {
   readonly yardstickValue: number;
   readonly ratio: number;
   readonly target: number | undefined;
+  readonly rate?: { readonly of: 'descriptors' | 'bytes'; readonly perSecond: number };
   /** The ratio of each round. */
   readonly ratios: readonly number[];
 }

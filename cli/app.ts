@@ -72,7 +72,10 @@ async function runCommand(name: string, rest: readonly string[], program: Progra
 function helpFor(name: string): string {
   if (name === '') return programHelp();
   const command = visible(COMMANDS).find((one) => one.name === name);
-  if (command === undefined) throw new UsageError(`no help for '${name}'`);
+  if (command === undefined)
+    throw new UsageError(
+      `no help for '${name}': a command of a plugin tells about itself, with its plugin loaded: ${name} --help`,
+    );
   return commandHelp(command);
 }
 

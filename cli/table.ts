@@ -151,6 +151,15 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
     run: async (context) => (await import('./commands/iommu.js')).iommu(context),
   },
   {
+    name: 'mdev',
+    summary: 'show, make and remove the parts of devices that users can have',
+    usage: '<action> [argument]...',
+    details:
+      'Actions: types, what can be made; list, what there is; create <parent> <type> <uuid>; remove <uuid>; show <uuid>, with its\n' +
+      'interrupts and what it holds.',
+    run: async (context) => (await import('./commands/mdev.js')).mdev(context),
+  },
+  {
     name: 'hotplug',
     summary: 'put a device into the running machine',
     usage: '<place> <model>',
@@ -175,7 +184,7 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
     usage: '',
     options: [
       { name: 'follow', short: 'w', summary: 'go on with each new line until interrupted' },
-      { name: 'level', short: 'l', value: 'LEVELS', summary: 'only these: err,warn' },
+      { name: 'level', short: 'l', value: 'LEVELS', summary: 'only these: err,warn,debug; default all but debug' },
     ],
     run: async (context) => (await import('./commands/dmesg.js')).dmesg(context),
   },

@@ -1,4 +1,5 @@
 import { Errno, Host, Plugin, hex } from '../core/index.js';
+import { type DsaOptions, dsa } from '../hw/models/dsa/index.js';
 import { edu } from '../hw/models/edu.js';
 import { timer } from '../hw/models/timer.js';
 import { TIMERS_MAX } from '../hw/regs/timer.js';
@@ -6,6 +7,8 @@ import { type DeviceSpec, Machine, type MachineOptions, type PciModel } from '..
 
 /** What the simulated machine of {@link hostSim} has. */
 export interface HostSimOptions extends MachineOptions {
+  /** How many data streaming accelerators, or what each of them has; default 0. */
+  readonly dsa?: number | readonly DsaOptions[];
   /** How many of QEMU's educational device; default 0. */
   readonly edu?: number;
   /** How many timers, on as few cards as will do; default 0. */
@@ -40,8 +43,9 @@ export class HostSim extends Machine {
  * ```
  */
 export function hostSim(options: HostSimOptions = {}): HostSim {
-  const { edu: edus = 0, timers = 0, devices = [], ...machine } = options;
-  const models = [...times(edus, edu), ...timerCards(timers)];
+  const { dsa: dsas = 0, edu: edus = 0, timers = 0, devices = [], ...machine } = options;
+  const accelerators = typeof dsas === 'number' ? times(dsas, () => dsa()) : dsas.map((part) => dsa(part));
+  const models = [...times(edus, edu), ...timerCards(timers), ...accelerators];
   return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, models)] });
 }
 

@@ -7,6 +7,7 @@ import { hostQtest } from 'backplane/plugins/host-qtest';
 import { hostSim } from 'backplane/plugins/host-sim';
 import timer, { Timers } from 'backplane/plugins/timer';
 import { Boards, board, boardModel } from './lib/board.js';
+import { accelerated } from './lib/tour-accelerator.js';
 
 /** What `backplane run` hands to a sample. */
 interface Stage {
@@ -80,6 +81,7 @@ export default async function tour({ seed, print }: Stage): Promise<void> {
   say(`at ${sim.clock.now()} us of virtual time`);
 
   await interrupts(seed, say, section);
+  await accelerated({ seed, say, section, note });
 
   print('\n-- qemu --');
   await onQemu(say);

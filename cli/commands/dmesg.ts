@@ -3,14 +3,17 @@ import type { Context, Ongoing } from '../command.js';
 import type { Paint } from '../out.js';
 import { UsageError } from '../usage-error.js';
 
+/** What is there for who looks for a fault is shown to who asks for it. */
+const DEFAULT_LEVELS = LOG_LEVELS.filter((level) => level !== 'debug');
+
 /** Prints the log, and with `-w` what comes to it. */
 export function dmesg({ system, args, out }: Context): Ongoing | void {
-  const levels = args.value('level')?.split(',');
-  for (const level of levels ?? []) {
+  const levels: readonly string[] = args.value('level')?.split(',') ?? DEFAULT_LEVELS;
+  for (const level of levels) {
     if (!LOG_LEVELS.some((one) => one === level)) throw new UsageError(`--level is of ${LOG_LEVELS.join(', ')}, got '${level}'`);
   }
   const print = (record: LogRecord): void => {
-    if (levels?.includes(record.level) !== false) out.show(record, (paint) => [line(record, paint)]);
+    if (levels.includes(record.level)) out.show(record, (paint) => [line(record, paint)]);
   };
   const { log } = system.core;
   log.records().forEach(print);

@@ -9,7 +9,7 @@ const PAGE_REQUESTS = 32;
 export interface PciPasids {
   /** Bits of a PASID that it can send. */
   readonly bits: number;
-  /** Lets it send them; where it can, it also asks for translations and for pages. */
+  /** Lets it send them, all kinds that it has; where it can, it also asks for translations and for pages. */
   enable(): void;
   disable(): void;
 }
@@ -25,12 +25,14 @@ export function pciPasids(dev: Device): PciPasids | undefined {
   if (at === undefined) return undefined;
   const ats = dev.findExtCapability(PCI.EXT_ATS);
   const pri = dev.findExtCapability(PCI.EXT_PRI);
-  const set = (enable: 0 | 1): void => config.modify(PCI.inCap(at, PCI.PASID_CONTROL), { enable });
+  const caps = PCI.inCap(at, PCI.PASID_CAPS);
+  const control = PCI.inCap(at, PCI.PASID_CONTROL);
   return {
-    bits: config.readField(PCI.inCap(at, PCI.PASID_CAPS), PCI.PASID_CAPS.fields.width),
+    bits: config.readField(caps, caps.fields.width),
     // Once translations are asked for, PASIDs can neither be switched on nor off.
     enable: () => {
-      set(1);
+      const [execute, privileged] = [config.readField(caps, caps.fields.execute), config.readField(caps, caps.fields.privileged)];
+      config.modify(control, { enable: 1, execute, privileged });
       if (pri !== undefined) {
         const most = config.read(PCI.inCap(pri, PCI.PRI_CAPACITY));
         config.write(PCI.inCap(pri, PCI.PRI_ALLOCATION), Math.min(most, PAGE_REQUESTS));
@@ -41,7 +43,7 @@ export function pciPasids(dev: Device): PciPasids | undefined {
     disable: () => {
       if (ats !== undefined) config.modify(PCI.inCap(ats, PCI.ATS_CONTROL), { enable: 0 });
       if (pri !== undefined) config.modify(PCI.inCap(pri, PCI.PRI_CONTROL), { enable: 0 });
-      set(0);
+      config.modify(control, { enable: 0, execute: 0, privileged: 0 });
     },
   };
 }

@@ -56,9 +56,9 @@ export class DriverHarness implements AsyncDisposable {
     await this.#started().remove();
   }
 
-  /** From now on the device does not answer: reads give all ones, writes vanish. Nobody is told. */
+  /** From now on the device does not answer, nor reaches for anything: reads give all ones, writes vanish. Nobody is told. */
   vanish(): void {
-    this.#started().tap.tap.gone = true;
+    this.#started().tap.vanish();
   }
 
   /**

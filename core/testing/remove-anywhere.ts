@@ -44,7 +44,7 @@ async function removeAt(options: HarnessOptions, more: RemoveAnywhereOptions, n:
   const reach = (what: string): void => {
     if (++count !== n) return;
     hit = what;
-    tap.gone = true;
+    session.tap.vanish();
     told = Promise.resolve()
       .then(() => session.remove())
       .catch((error: unknown) => void errors.push(error));

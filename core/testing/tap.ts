@@ -6,11 +6,13 @@ import {
   type DmaMemory,
   type Host,
   type HostCapabilities,
+  PCI,
   type PciAperture,
   type PciHotplugEvent,
   type PciRoot,
   type PollOptions,
   type Window,
+  setField,
   writeDirect,
 } from '../hal/index.js';
 import type { Subscription } from '../lib/signal.js';
@@ -20,6 +22,10 @@ import { TapInterrupts } from './tap-interrupts.js';
 
 /** Register reads without time moving after which a driver is taken to be stuck. */
 export const SPIN_LIMIT = 100_000;
+/** Functions of a bus. */
+const DEVFNS = 256;
+/** What is read where no function is. */
+const ABSENT = 0xffff;
 
 /** What the kit sees of a host, and can do to it. @internal */
 export interface TapState {
@@ -242,6 +248,19 @@ export class TapHost implements Host {
         (what) => this.tap.onAccess?.(what),
         () => this.tap.gone,
       );
+  }
+
+  /** The device vanishes: it answers no more, and neither reaches for memory nor sends interrupts. */
+  vanish(): void {
+    this.tap.gone = true;
+    // The models behind do not know that they are gone; what is on the first bus passes on what is below it.
+    for (const root of this.inner.pci) {
+      for (let at = 0; at < DEVFNS; at++) {
+        const config = root.config(root.firstBus, at);
+        const command = config.read16(PCI.COMMAND.offset);
+        if (command !== ABSENT) config.write16(PCI.COMMAND.offset, setField(PCI.COMMAND.fields.master, command, 0));
+      }
+    }
   }
 
   get name(): string {

@@ -26,7 +26,7 @@ describe('5.2 PASID', () => {
     expect(bench.faults).toMatchObject([{ pasid: 2, reason: 'blocked' }]);
   });
 
-  test('5.2.2 the order of the checks', async () => {
+  test('5.2.2 C-143 the order of the checks', async () => {
     await using bench = await Bench.start({
       cards: [
         { at: '00:04.0', pasidBits: 8 },

@@ -50,4 +50,11 @@ describe('measure', () => {
       ratios: [3, 2, 1.5],
     });
   });
+
+  test('a row that has a rate gets one from its median', async () => {
+    const gauge = scripted('it', [500, 500, 250], []);
+    const rate = { of: 'bytes', count: 1000 } as const;
+    const row: Row = { name: 'a row', unit: 'ns', yardstick: scripted('yard', [1, 1, 1], []), rate, run: gauge.prepare };
+    expect(await measure('X', row, { rounds: 3, roundMs: 0 })).toMatchObject({ rate: { of: 'bytes', perSecond: 2e9 } });
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Table, better, inUnit, verdict } from '../../bench/report.js';
+import { Table, better, inRate, inUnit, verdict } from '../../bench/report.js';
 import { result } from './fixture/result.js';
 
 describe('verdict', () => {
@@ -39,12 +39,24 @@ describe('inUnit', () => {
   });
 });
 
+describe('inRate', () => {
+  test.each([
+    ['descriptors', 3_514_000, '3.51 M descriptors/s'],
+    ['descriptors', 12, '12.0 descriptors/s'],
+    ['bytes', 43_210_000_000, '43.2 GB/s'],
+    ['bytes', 999.7, '1.00 kB/s'],
+  ] as const)('%s, %d in a second, are %s', (of, perSecond, text) => {
+    expect(inRate({ of, perSecond })).toBe(text);
+  });
+});
+
 describe('Table', () => {
   test('every line has its columns under those of the header', () => {
     const table = new Table(['P1', 'P2-growth']);
     const lines = [table.header(), table.line(result()), table.line(result({ id: 'P2-growth', target: undefined }))];
     expect(lines[1]).toMatch(/^P1 {9}add, probe, remove +1\.40 us +emit {2}21\.4 ns +65\.4 +65\.1 {2}near$/);
     expect(lines[2]).toMatch(/^P2-growth {2}add, probe, remove +1\.40 us +emit {2}21\.4 ns +65\.4 +-$/);
+    expect(table.line(result({ rate: { of: 'bytes', perSecond: 2e9 } }))).toBe(`${lines[1]}  2.00 GB/s`);
     const verdictAt = lines.map((line) => line.search(/(verdict|near|-)$/));
     expect(new Set(verdictAt).size).toBe(1);
   });

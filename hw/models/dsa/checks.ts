@@ -92,6 +92,7 @@ export function check(device: DsaDevice, x: Execution): number {
   }
   if (x.has(FLAGS.completionValid) && words[2]! % DSA.COMPLETION_BYTES !== 0) return STATUS.completionAlignment;
   let invalid = x.flags & ~shape.flags;
+  if (!x.isMember) invalid |= x.flags & FLAGS.fence;
   if (!x.isPrivileged && !device.allowsUserInterrupts) invalid |= x.flags & FLAGS.requestInterrupt;
   if (!wq.settings.blockOnFault) invalid |= x.flags & FLAGS.blockOnFault;
   if (invalid !== 0) {

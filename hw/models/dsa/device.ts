@@ -137,6 +137,7 @@ export class DsaDevice implements Model, TableLocks {
 
   /** The message or slot that a descriptor may use for its interrupt; -1 when none. */
   messageFor(x: Execution): number {
+    if (!x.isPrivileged && !this.allowsUserInterrupts) return -1;
     const index = this.interrupts.indexOf(x.handle, x.isIms);
     return index >= 0 && this.interrupts.permits(index, x.isIms, x.pasid, x.isPrivileged) ? index : -1;
   }

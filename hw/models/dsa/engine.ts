@@ -177,6 +177,8 @@ export class Engine {
       this.#taken[this.#count] = entry;
       this.#takenFrom[this.#count++] = wq;
       this.#addCost(entries.words, entry * WORDS);
+      // How long it takes is not known before its members are.
+      if (entries.opcode(entry) === OPCODES.batch) break;
     }
   }
 

@@ -50,12 +50,12 @@ describe('pciPasids', () => {
     await none.kernel.stop();
   });
 
-  test('switches PASIDs, page requests and translations on, and off again at unbind', async () => {
+  test('switches PASIDs of all kinds, page requests and translations on, and off again at unbind', async () => {
     const { kernel, dev } = await system(PASID, ATS, PRI);
     const state = (): number[] => [control(dev, PCI.EXT_PASID, 6), control(dev, PCI.EXT_PRI, 4), control(dev, PCI.EXT_ATS, 6)];
     expect(state()).toEqual([0, 0, 0]);
     kernel.iommu.enablePasid(dev);
-    expect([state(), dev.config.read32(dev.findExtCapability(PCI.EXT_PRI)! + 12)]).toEqual([[1, 1, 0x8000], 32]);
+    expect([state(), dev.config.read32(dev.findExtCapability(PCI.EXT_PRI)! + 12)]).toEqual([[5, 1, 0x8000], 32]);
     await kernel.core.unbind(dev);
     expect(state()).toEqual([0, 0, 0]);
     await kernel.stop();
@@ -68,7 +68,7 @@ describe('pciPasids', () => {
     dev.config.write16(dev.findExtCapability(PCI.EXT_PASID)! + 6, 0);
     dev.config.write16(dev.findExtCapability(PCI.EXT_ATS)! + 6, 0);
     dev.restoreState(state);
-    expect([control(dev, PCI.EXT_PASID, 6), control(dev, PCI.EXT_ATS, 6)]).toEqual([1, 0x8000]);
+    expect([control(dev, PCI.EXT_PASID, 6), control(dev, PCI.EXT_ATS, 6)]).toEqual([5, 0x8000]);
     await kernel.stop();
   });
 });

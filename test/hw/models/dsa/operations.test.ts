@@ -148,7 +148,7 @@ describe('dsa operations', () => {
   });
 
   test.each([0, FLAGS.crcBypassInversion, FLAGS.crcBypassReflection, FLAGS.crcBypassInversion | FLAGS.crcBypassReflection])(
-    'M43 the CRC of any length from any address on, with flags 0x%x',
+    'M43 the CRC of any length from any address on, with flags %i',
     (flag) => {
       const f = working();
       for (const size of [1, 2, 7, 8, 9, 15, 16, 17, 63, 0x3fff, 0x4000, 0x4001, 0x7ff1]) {

@@ -261,7 +261,7 @@ describe('dsa under any sequence of accesses, commands, submissions, page change
   test('it keeps its bounds, writes only where it was told to, and is silent after a reset', () => {
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 40 }),
+        fc.array(step, { maxLength: 40, size: 'max' }),
         fc.array(fc.tuple(fc.integer({ min: 0, max: 30 }), step), { maxLength: 6 }),
         (steps, nested) => {
           const f = new Fixture({ pasid: true, blockOnFault: true, delta: true, commandCap: 0x7ffe });

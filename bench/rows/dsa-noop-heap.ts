@@ -1,0 +1,12 @@
+import { modelLoad } from '../fixture/descriptors.js';
+import { allocated } from '../fixture/memory.js';
+import type { Row } from '../row.js';
+import { kibibyte } from '../yardsticks.js';
+
+export const row: Row = {
+  name: 'dsa model: what a no-op allocates',
+  unit: 'bytes',
+  yardstick: kibibyte,
+  target: 1 / 1024,
+  run: async (effort) => allocated(await modelLoad(), effort),
+};
