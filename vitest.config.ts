@@ -27,6 +27,7 @@ export default defineConfig({
     // No test waits for the clock on the wall: this only ends one that hangs, however busy the machine is.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    setupFiles: [here('test/seed.ts')],
     projects: [
       { extends: true, test: { name: 'source', include: ['test/**/*.test.ts'], exclude: PROGRAMS, pool: 'threads' } },
       { extends: true, test: { name: 'programs', include: PROGRAMS, globalSetup: ['test/build.ts'], pool: 'forks' } },

@@ -21,11 +21,11 @@ await using system = await System.start(sim.plugin, idxd());
 await loadConfig(system, accelerator(MDEV), { enable: true });
 const { mdev, vfio, irqs } = system.kernel;
 
-// The administrator makes a device of the queue.
-const type = mdev.parents[0]!.types[0]!;
+// The administrator makes a device of the queue: of the first dedicated one that nobody has.
+const type = mdev.parents[0]!.type('dsa-1dwq-v1')!;
 console.log(`${type.parent.dev.name}: ${type.available} of type ${type.name} can be made`);
 const device = await mdev.create(type, UUID);
-console.log(`${device.uuid}: made, ${type.available} left`);
+console.log(`${device.uuid}: made of ${device.maker.name}, ${type.available} left`);
 
 // The process that runs the guest gives it memory, a CPU, and the device.
 using vmm = new Process(sim, 'vmm');

@@ -88,6 +88,8 @@ function show({ system, bus, words: [uuid = ''], out }: MdevContext): void {
     .filter((desc) => desc.device === dev || desc.actions.some((one) => one.dev === dev));
   const one = {
     ...summary(dev),
+    /** What of its parent, where that has parts. */
+    madeOf: dev.maker === dev.mdevParent.dev ? undefined : dev.maker.name,
     deviceApi: dev.mdevParent.driver.deviceApi,
     interrupts: interrupts.map(({ virq, total, data, forwardedToVcpu }) => {
       return { virq, chip: data.chip.name, hwirq: data.hwirq, count: total, isPosted: forwardedToVcpu };
@@ -102,6 +104,7 @@ function show({ system, bus, words: [uuid = ''], out }: MdevContext): void {
     one.uuid,
     ...columns([
       ['  parent', one.parent],
+      ...(one.madeOf === undefined ? [] : [['  of', one.madeOf]]),
       ['  type', one.type],
       ['  api', one.deviceApi],
       ['  driver', one.driver ?? '-'],

@@ -162,6 +162,11 @@ export class Device implements DevresOwner {
     return this.isBound;
   }
 
+  /** Whether children can be added for its driver: from the start of its probe until its unbind begins. */
+  get takesChildren(): boolean {
+    return this.linkStatus === 'probing' || this.linkStatus === 'driver-bound';
+  }
+
   /** `/devices/...`; only its own name, and its children's below it, once it is out of the tree. */
   get path(): string {
     return `${this.dir?.pathOf() ?? ''}/${this.#name}`;

@@ -54,7 +54,7 @@ export function* addChild(core: DeviceCore, parent: Device, child: Device): Flow
     throw core.violate('added-twice', child, `was added before (it is ${child.phase}): make a new device`);
   }
   try {
-    if (parent.linkStatus !== 'driver-bound' && parent.linkStatus !== 'probing') {
+    if (!parent.takesChildren) {
       throw new Errno('ENODEV', `${parent.name}: has no driver to add ${child.name} for`);
     }
     parent.devres.faultPoint(`child ${child.name}`);
@@ -233,4 +233,11 @@ function* takeOut(core: DeviceCore, dev: Device, errors: unknown[], put: boolean
   for (const resolve of waiters ?? []) resolve();
 }
 
-const allOwned = (dev: Device): boolean => dev.children.every((c) => c.ownedBy === dev);
+/** Whether the children go with the binding of their parent, or of what its driver added. */
+const allOwned = (dev: Device): boolean => dev.children.every((child) => isOwned(child, dev));
+
+function isOwned(child: Device, dev: Device): boolean {
+  let owner = child.ownedBy;
+  while (owner !== undefined && owner !== dev) owner = owner.ownedBy;
+  return owner === dev;
+}

@@ -113,7 +113,7 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
    * Creates a mediated device, as a write to the attribute `create` of its type does.
    * @param uuid 36 characters, and a newline if you like; the device's name is its lower case
    * @throws {Errno} in this order: EINVAL for what is no UUID; EEXIST when a device has it, on whatever parent; EUSERS when no more can be
-   *   created; ENODEV when the parent is being unregistered; what the driver's `probe` threw. Nothing is left then
+   *   created; ENODEV when the parent is being unregistered; what the driver's `makerOf` or `probe` threw. Nothing is left then
    * @see Linux 7.2 drivers/vfio/mdev/mdev_sysfs.c create_store; mdev_core.c mdev_device_create
    */
   create(type: MdevType, uuid: string): MaybePromise<MdevDevice> {
@@ -133,21 +133,21 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
       throw new Errno('EUSERS', `${dev.name}: ${text}`);
     }
     if (!parent.registered || dev.dead) throw new Errno('ENODEV', `${dev.name}: is no parent any more`);
-    const child = new MdevDevice(name, type, this);
+    const child = new MdevDevice(name, type, driver.makerOf?.(type) ?? dev, this);
     if (isCounted) parent.available--;
     this.#all.set(name, child);
-    type.devices.push(child);
+    type.list.push(child.typeNode);
     return this.#core.enter(this.#add(child));
   }
 
   *#add(child: MdevDevice): Flow<MdevDevice> {
-    const { mdevType: type } = child;
+    const { mdevType: type, maker } = child;
     const { dev, driver } = type.parent;
     child.bus = this;
-    yield* settle(this.#core.addChild(dev, child));
+    yield* settle(this.#core.addChild(maker, child));
     try {
       yield* settle(this.#core.bind(child, driver));
-      if (!child.registered || child.isLeaving) throw new Errno('ENODEV', `${child.name}: ${dev.name} is being unbound`);
+      if (!child.registered || child.isLeaving) throw new Errno('ENODEV', `${child.name}: ${maker.name} is being unbound`);
       dev.attributes.add({ name: child.uuid, show: () => `${child.path}\n` }, `${type.group}/devices`);
     } catch (error) {
       const errors: unknown[] = [error];
@@ -159,13 +159,14 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
       throw joinErrors(errors, `removing ${child.name}`);
     }
     child.active = true;
-    child.log('info', `MDEV: created of ${dev.name}, ${type.name}`, 'mdev_created');
+    child.log('info', `MDEV: created of ${maker.name}, ${type.name}`, 'mdev_created');
     return child;
   }
 
   /**
    * Removes a mediated device, waiting for its users, as a write to its attribute `remove` does.
-   * @throws {Errno} ENODEV when it is gone; EAGAIN while it is being created or removed; ENODEV while its parent is being unregistered
+   * @throws {Errno} ENODEV when it is gone; EAGAIN while it is being created or removed; ENODEV while its parent is being unregistered, or
+   *   what it is made of unbound
    * @see Linux 7.2 drivers/vfio/mdev/mdev_core.c mdev_device_remove
    */
   override remove(dev: MdevDevice): MaybePromise<void> {
@@ -173,7 +174,8 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
     if (!dev.active) throw new Errno('EAGAIN', `${dev.name}: is being created or removed`);
     const { dev: parent, registered } = dev.mdevParent;
     if (!registered || dev.isLeaving) {
-      throw new Errno('ENODEV', `${dev.name}: ${parent.name} is being unregistered, and takes it with it`);
+      const what = registered ? `${dev.maker.name} is being unbound` : `${parent.name} is being unregistered`;
+      throw new Errno('ENODEV', `${dev.name}: ${what}, and takes it with it`);
     }
     dev.active = false;
     return this.#core.remove(dev);
@@ -183,8 +185,7 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
   released(dev: MdevDevice): void {
     const { mdevType: type, uuid } = dev;
     const { parent } = type;
-    const index = type.devices.indexOf(dev);
-    if (index >= 0) type.devices.splice(index, 1);
+    type.list.delete(dev.typeNode);
     parent.dev.attributesIfAny?.remove(`${type.group}/devices/${uuid}`);
     this.#all.delete(uuid);
     if (parent.driver.getAvailable === undefined) parent.available++;

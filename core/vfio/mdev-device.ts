@@ -1,5 +1,6 @@
 import { Device } from '../device/index.js';
 import { Errno, type MaybePromise } from '../lib/index.js';
+import { ListNode } from '../lib/list.js';
 import type { MdevParent, MdevType } from './mdev-parent.js';
 
 /** What a mediated device asks of its bus. @internal */
@@ -15,11 +16,15 @@ export interface MdevOwner {
 export class MdevDevice extends Device {
   /** Creation is over, and removal has not begun. */
   active = false;
+  /** Its place among those of its type. @internal */
+  readonly typeNode = new ListNode<MdevDevice>(this);
 
   /** @internal */
   constructor(
     readonly uuid: string,
     readonly mdevType: MdevType,
+    /** What it is made of: its parent, or a part of that. It is gone before the driver of that is unbound. */
+    readonly maker: Device,
     owner: MdevOwner,
   ) {
     const remove = {

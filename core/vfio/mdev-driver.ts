@@ -1,4 +1,4 @@
-import type { Driver } from '../device/index.js';
+import type { Device, Driver } from '../device/index.js';
 import type { MaybePromise } from '../lib/index.js';
 import type { MdevDevice } from './mdev-device.js';
 import type { MdevType } from './mdev-parent.js';
@@ -30,6 +30,12 @@ export interface MdevDriver<S = unknown> extends Driver<MdevDevice, S> {
   readonly deviceApi: string;
   /** How many devices a parent can have at most, all its types together, unless {@link getAvailable} says it. */
   readonly maxInstances: number;
+  /**
+   * What the next device of a type is made of: the parent, which is the default, or a device that the parent's driver has added. When that is
+   * unbound, what is made of it goes first.
+   * @throws what refuses the creation, before anything has come of it
+   */
+  makerOf?(type: MdevType): Device;
   /** Makes the device; what it throws undoes its creation. */
   probe(dev: MdevDevice): MaybePromise<S>;
   /** Called when the device has no user any more. */

@@ -1,12 +1,13 @@
 import type { Attribute, Device } from '../device/index.js';
 import type { DevresEntry } from '../devres/index.js';
 import { type MaybePromise, chain } from '../lib/index.js';
+import { List } from '../lib/list.js';
 import type { MdevDevice } from './mdev-device.js';
 import type { MdevDriver } from './mdev-driver.js';
 
 /** A kind of mediated device, as a driver describes it. @see Linux 7.2 include/linux/mdev.h struct mdev_type */
 export interface MdevTypeSpec {
-  /** Without the name of the driver, which is put in front: `1dwq-v1`. */
+  /** Without the name of the parent's driver, which is put in front: `dsa-1dwq-v1`. */
   readonly name: string;
   /** For people; default `name`. */
   readonly prettyName?: string;
@@ -19,10 +20,10 @@ export interface MdevCreator {
 
 /** A kind of mediated device that a parent offers: a folder of its attribute group `mdev_supported_types`. */
 export class MdevType {
-  /** With the name of the driver: `idxd-1dwq-v1`. */
+  /** With the name of the parent's driver: `idxd-dsa-1dwq-v1`. */
   readonly name: string;
-  /** Those that exist, in the order they came. */
-  readonly devices: MdevDevice[] = [];
+  /** @internal */
+  readonly list = new List<MdevDevice>();
 
   /** @internal */
   constructor(
@@ -32,6 +33,16 @@ export class MdevType {
   ) {
     const { driver, bus } = parent.dev;
     this.name = `${driver?.name ?? bus?.name ?? ''}-${spec.name}`;
+  }
+
+  /** Those that exist, in the order they came. */
+  get devices(): MdevDevice[] {
+    return this.list.toArray();
+  }
+
+  /** How many {@link devices} there are. */
+  get count(): number {
+    return this.list.size;
   }
 
   /** The group of its attributes. */

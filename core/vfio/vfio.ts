@@ -3,6 +3,7 @@ import type { DmaMemory, IommuHardware } from '../hal/index.js';
 import type { AddressSpace, Iommu } from '../iommu/index.js';
 import type { Irqs } from '../irq/index.js';
 import { Errno, type MaybePromise, collect, joinErrors } from '../lib/index.js';
+import { NameTable } from '../lib/name-table.js';
 import { IrqBypass } from './bypass.js';
 import { VfioContainer, type ContainerParts } from './container.js';
 import type { EmulatedDevice } from './emulated.js';
@@ -51,6 +52,8 @@ export class Vfio {
   readonly #ports: VfioPorts;
   readonly #policy: VfioPolicy;
   readonly #devices = new Map<Device, VfioDevice>();
+  /** One of each name. */
+  readonly #byName = new NameTable<VfioDevice>();
   readonly #groups = new Map<string, VfioGroup>();
   readonly #files = new Set<AsyncDisposable>();
   readonly #cpus: PostedCpus;
@@ -108,6 +111,7 @@ export class Vfio {
     });
     group.devices.push(device);
     this.#devices.set(dev, device);
+    this.#byName.add(dev.name, device, dev.nameHash);
     (dev.edges ??= []).push(device);
     device.entry = devres.enter('vfio device', device, endDevice);
     if (dev.bound) device.appear();
@@ -136,6 +140,7 @@ export class Vfio {
   #gone(device: VfioDevice): void {
     const { dev, group } = device;
     this.#devices.delete(dev);
+    if (this.#byName.get(dev.name, dev.nameHash) === device) this.#byName.delete(dev.name, dev.nameHash);
     const edge = dev.edges?.indexOf(device) ?? -1;
     if (edge >= 0) dev.edges!.splice(edge, 1);
     group.devices.splice(group.devices.indexOf(device), 1);
@@ -153,7 +158,9 @@ export class Vfio {
 
   /** A device by the name of its device. @throws {Errno} ENODEV when there is none */
   get(name: string): VfioDevice {
-    const found = this.list().find((device) => device.name === name);
+    const known = this.#byName.get(name);
+    // Devices of two buses may have one name, and only the other be there for users.
+    const found = known?.isVisible === true ? known : this.list().find((device) => device.name === name);
     if (found === undefined) throw new Errno('ENODEV', `${name}: no VFIO device: bind it to a driver that hands it out`);
     return found;
   }

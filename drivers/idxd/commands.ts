@@ -42,6 +42,7 @@ export class Commands {
   #hasHalted = false;
   /** Whether one may be under way that nobody waits for: it took too long. */
   #isStuck = false;
+  #isCutOff = false;
 
   constructor(dev: PciDevice, regs: Mmio) {
     this.#dev = dev;
@@ -59,6 +60,11 @@ export class Commands {
     const result = this.#last.then(() => this.#execute(command, operand));
     this.#last = result.then(undefined, () => {});
     return result;
+  }
+
+  /** Whether the device takes no command, because it does not end one: that one has taken too long. */
+  get isStuck(): boolean {
+    return this.#isStuck;
   }
 
   /**
@@ -86,6 +92,17 @@ export class Commands {
     this.#interrupt.complete();
   }
 
+  /** Nobody listens to the device any more, whatever it does, until `restarted`. @internal */
+  cutOff(): void {
+    this.#isCutOff = true;
+    this.halted();
+  }
+
+  /** The device was reset. @internal */
+  restarted(): void {
+    this.#isCutOff = this.#isStuck = false;
+  }
+
   /** Nobody waits any more. @internal */
   stop(): void {
     this.#interrupt.fail(new Errno('ENODEV', `${this.#dev.name}: its driver is gone`));
@@ -108,6 +125,7 @@ export class Commands {
 
   #isRefused(command: CommandName): boolean {
     const status = this.#present(command, this.#regs.read(GENSTATUS));
+    if (this.#isCutOff) return true;
     return getField(GENSTATUS.fields.state, status) === STATES.halted && command !== 'resetDevice';
   }
 
@@ -140,13 +158,13 @@ export class Commands {
   }
 
   async #untilIdle(): Promise<void> {
-    const isIdle = (): boolean => getField(ACTIVE, this.#read('before this one')) === 0;
+    const isIdle = (): boolean => this.#isCutOff || getField(ACTIVE, this.#read('before this one')) === 0;
     await this.#dev.clock.poll(isIdle, {
       intervalUs: INTERRUPT_US,
       timeoutUs: LIMIT_US,
       what: `${this.#dev.name}: the command before this one`,
     });
-    this.#isStuck = false;
+    this.#isStuck = this.#isCutOff;
   }
 
   /** Looks until nothing is under way, and lets the hardware get on meanwhile. */

@@ -1,9 +1,10 @@
-import { hex, injectable } from '../../core/index.js';
+import { Errno, hex, injectable } from '../../core/index.js';
 import { ERRORS, GENCFG, GENSTATUS, STATES } from '../../hw/regs/dsa.js';
 import { enableCauses } from './causes.js';
 import { CMD_STATUS } from './cmd-status.js';
 import { configure, refusal } from './configure.js';
 import { DSA_BUS, type DsaDevice, type IdxdSubDriver } from './dsa-bus.js';
+import { cutOff } from './halt.js';
 import type { Idxd } from './idxd.js';
 import { unbindPart } from './unbind-part.js';
 
@@ -35,6 +36,10 @@ export class IdxdDeviceDriver implements IdxdSubDriver<DsaDevice, Idxd> {
         await unbindPart(wq);
       }
       await disable(idxd);
+    } catch (error) {
+      // The memory of its log goes next.
+      cutOff(idxd);
+      throw error;
     } finally {
       idxd.isLeaving = false;
       if (idxd.state !== 'halted') idxd.state = 'disabled';
@@ -68,9 +73,7 @@ async function disable(idxd: Idxd): Promise<void> {
   if (idxd.state === 'halted' || dev.isGone) return;
   if (isEnabled(idxd)) {
     const { status } = await commands.run('disableDevice');
-    if (status !== ERRORS.none && status !== ERRORS.deviceNotEnabled) {
-      dev.log('err', `${idxd.name}: not disabled: status 0x${hex(status)}`, 'not_disabled');
-    }
+    if (status !== ERRORS.none && isEnabled(idxd)) throw new Errno('EIO', `${idxd.name}: not disabled: status 0x${hex(status)}`);
   }
   if (!caps.isConfigurable) return;
   await commands.run('resetDevice');

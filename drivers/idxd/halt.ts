@@ -1,5 +1,5 @@
-import { Errno, describeError, hex } from '../../core/index.js';
-import { ERRORS, GENSTATUS, RESETS } from '../../hw/regs/dsa.js';
+import { Errno, PCI, describeError, hex } from '../../core/index.js';
+import { ERRORS, GENSTATUS, RESETS, STATES } from '../../hw/regs/dsa.js';
 import { enableCauses } from './causes.js';
 import { restoreConfiguration, saveConfiguration } from './configuration.js';
 import type { Idxd } from './idxd.js';
@@ -29,6 +29,21 @@ export function recoverFromHalt(idxd: Idxd): void {
   if (reset !== undefined) idxd.schedule('recovery from a halt', () => recover(idxd, reset));
 }
 
+/**
+ * The device may be at work, whatever it was told: then it reaches no memory from now on, so that what it had of that can go, and is reset
+ * as after a halt. One that stands still is left alone, as one that is gone is.
+ */
+export function cutOff(idxd: Idxd): void {
+  const { dev, regs } = idxd;
+  const state = regs.readField(GENSTATUS, GENSTATUS.fields.state);
+  if (idxd.state === 'halted' || (state !== STATES.enabled && state !== STATES.draining)) return;
+  dev.config.modify(PCI.COMMAND, { master: 0 });
+  dev.log('err', `${idxd.name}: does not end its work: is cut off from memory, and reset`, 'cut_off');
+  idxd.halted();
+  idxd.commands.cutOff();
+  idxd.schedule('recovery of a device that was cut off', () => recover(idxd, resetFunction));
+}
+
 async function recover(idxd: Idxd, reset: (idxd: Idxd) => Promise<void>): Promise<void> {
   await idxd.dev.clock.sleep(TELL_US);
   await reset(idxd);
@@ -47,6 +62,8 @@ async function resetFunction(idxd: Idxd): Promise<void> {
   const configuration = saveConfiguration(idxd);
   const bound = await unbindAll(idxd);
   await idxd.dev.reset(READY_US);
+  idxd.dev.config.modify(PCI.COMMAND, { master: 1 });
+  idxd.commands.restarted();
   idxd.state = 'disabled';
   enableCauses(idxd);
   restoreConfiguration(configuration);

@@ -20,8 +20,7 @@ export async function renewHandle(path: KernelPath): Promise<void> {
     path.handle = await requestHandle(wq, vector);
   } catch (error) {
     path.fail(new Errno('ENXIO', `${wq.name}: has lost its interrupt: ${describeError(error)}`, { cause: error }));
-    await path.command('abortWq');
-    path.completions.reap();
+    await path.abort();
     path.completions.abort(false);
     return;
   }

@@ -4,6 +4,7 @@ import type { CommandName } from './commands.js';
 import { type CompletionSink, Completions } from './completion.js';
 import { type CompletionVector, hasCommand } from './completion-vector.js';
 import { type DescriptorPool, NONE, SLOT, WORDS } from './descriptor-pool.js';
+import { cutOff } from './halt.js';
 import { renewHandle } from './revocation.js';
 import { type Wq, type WqPath, wqOperand } from './wq.js';
 
@@ -136,7 +137,7 @@ export class KernelPath implements WqPath, CompletionSink {
     if (this.completions.count === 0) return this.#terminating;
     // Whoever has ended the way aborts it.
     if (this.#error !== undefined) return this.#work;
-    const own = this.#abort(this.#terminating).finally(() => {
+    const own = this.#terminate(this.#terminating).finally(() => {
       if (this.#terminating === own) this.#terminating = undefined;
     });
     this.#terminating = own;
@@ -194,12 +195,19 @@ export class KernelPath implements WqPath, CompletionSink {
     await this.#terminating;
     const isDrained = await this.command('drainWq');
     this.completions.reap();
-    if (!isDrained && this.completions.count > 0) {
-      await this.command('abortWq');
-      this.completions.reap();
-    }
+    if (!isDrained && this.completions.count > 0) await this.abort();
     this.completions.abort(false);
     this.pool.end();
+  }
+
+  /** Has the device drop what it has. When it is over, it touches no memory for this queue, whether it was willing or not. */
+  async abort(): Promise<void> {
+    // A device that does not end its drain takes no other command.
+    if (this.wq.idxd.commands.isStuck || !(await this.command('abortWq'))) {
+      this.fail(new Errno('EIO', `${this.wq.name}: does not abort its work`));
+      cutOff(this.wq.idxd);
+    }
+    this.completions.reap();
   }
 
   /** A command for this queue. @returns whether the device has done it; why not is in the log */
@@ -301,15 +309,12 @@ export class KernelPath implements WqPath, CompletionSink {
     }
   }
 
-  async #abort(before: Promise<void> | undefined): Promise<void> {
+  async #terminate(before: Promise<void> | undefined): Promise<void> {
     const { completions, pool } = this;
     for (let slot = completions.first; slot !== NONE; slot = completions.after(slot)) pool.state[slot] = SLOT.doomed;
     this.pause();
     await before;
-    const isDone = await this.command('abortWq');
-    // What it may still write to is not given to others.
-    if (!isDone && this.wq.idxd.state === 'enabled') this.fail(new Errno('EIO', `${this.wq.name}: does not abort its work`));
-    completions.reap();
+    await this.abort();
     completions.abort(this.#error === undefined);
     this.resume();
   }

@@ -1,9 +1,11 @@
 import { type Dma, Errno, type Irqs, describeError, hex } from '../../core/index.js';
 import * as DSA from '../../hw/regs/dsa.js';
 import { CMD_STATUS } from './cmd-status.js';
+import type { CommandName } from './commands.js';
 import { openPermission, openVector, releaseHandle, requestHandle } from './completion-vector.js';
 import { configure, refusal, writePasid } from './configure.js';
 import { DescriptorPool, recordBytes } from './descriptor-pool.js';
+import { cutOff } from './halt.js';
 import { KernelPath } from './submit.js';
 import { type Wq, wqOperand } from './wq.js';
 
@@ -130,13 +132,20 @@ async function disable(wq: Wq): Promise<void> {
   // In the middle of a probe that has failed the configuration stays.
   const isOver = wq.bound;
   try {
-    if (idxd.state === 'enabled') await idxd.commands.run(isOver ? 'resetWq' : 'disableWq', wqOperand(wq));
+    if (idxd.state === 'enabled') await end(wq, isOver ? 'resetWq' : 'disableWq');
   } catch (error) {
     wq.log('warn', `not disabled: ${describeError(error)}`, 'command_failed');
+    cutOff(idxd);
   }
   if (isOver) wq.clear();
   wq.isEnabled = false;
   wq.pasid = undefined;
+}
+
+async function end(wq: Wq, command: CommandName): Promise<void> {
+  const { status } = await wq.idxd.commands.run(command, wqOperand(wq));
+  if (status === DSA.ERRORS.none || status === DSA.ERRORS.wqNotEnabled) return;
+  throw new Errno('ENXIO', `${wq.name}: ${command} refused with status 0x${hex(status)}`);
 }
 
 async function openHandle(path: KernelPath): Promise<void> {

@@ -51,10 +51,10 @@ async function copied(sim: HostSim, system: System, seed: number): Promise<strin
 
 async function lent(sim: HostSim, system: System, say: Tour['say'], note: Tour['note']): Promise<void> {
   const { iommu, irqs, mdev, vfio } = system.kernel;
-  const type = mdev.parents[0]!.types[0]!;
+  const type = mdev.parents[0]!.type('dsa-1dwq-v1')!;
   const device = await mdev.create(type, UUID);
   note(system);
-  say(`${device.uuid}: made of wq0.1, as ${type.name}`);
+  say(`${device.uuid}: made of ${device.maker.name}, as ${type.name}`);
   using vmm = new Process(sim, 'vmm');
   for (const at of [RECORD, FROM, TO]) vmm.page(at);
   vmm.write(FROM, new TextEncoder().encode(TEXT));

@@ -126,7 +126,7 @@ class Chaos {
             .below(2 ** 32)
             .toString(16)
             .padStart(12, '0')}`;
-          await kernel.mdev.create(parent.types[0]!, uuid);
+          await kernel.mdev.create(this.#pick(parent.types)!, uuid);
           const container = kernel.vfio.container(this.#space);
           const part = await SubDevice.open(kernel.vfio, uuid, container);
           this.#parts.push(part);

@@ -5,6 +5,9 @@ import { IdxdBench, codeOf } from './idxd-bench.js';
 export const PAGE = 4096;
 export const RECORD = 0x1_0000;
 export const DATA = 0x2_0000;
+export const FUNCTION = '0000:00:05.0';
+export const DEDICATED = 'idxd-dsa-1dwq-v1';
+export const SHARED = 'idxd-dsa-1swq-v1';
 const { BAR0 } = VFIO_PCI_REGION;
 export const uuid = (n: number): string => `83b8f4f2-509f-382f-3c1e-e6bfe0fa10${n.toString().padStart(2, '0')}`;
 export const MDEV = { type: 'mdev', name: 'part', driver_name: 'mdev' } as const;
@@ -12,32 +15,29 @@ export const MDEV = { type: 'mdev', name: 'part', driver_name: 'mdev' } as const
 /** Accelerator queues for users of virtual machines; each user has three pages of his own. */
 export class MdevBench implements AsyncDisposable {
   readonly #pages: number[] = [];
-  private constructor(readonly bench: IdxdBench) {}
+  private constructor(
+    readonly bench: IdxdBench,
+    readonly type: string,
+  ) {}
 
   static async start(wqs: number, settings: Readonly<Record<string, string | number>> = {}, part = {}): Promise<MdevBench> {
     const bench = await IdxdBench.start({ pasid: true, ...part });
     for (let wq = 0; wq < wqs; wq++) await bench.setUp(wq, { ...MDEV, ...settings });
     await bench.must(bench.bind('dsa0'), 'dsa0');
     for (let wq = 0; wq < wqs; wq++) await bench.must(bench.bind(`wq0.${wq}`, 'mdev'), `wq0.${wq}`);
-    return new MdevBench(bench);
+    return new MdevBench(bench, settings['mode'] === 'shared' ? SHARED : DEDICATED);
   }
 
   get kernel() {
     return this.bench.system.kernel;
   }
 
-  /** The type of a queue, and its attributes. */
-  type(wq = 0) {
-    return this.kernel.mdev.parents.find(({ dev }) => dev.name === `wq0.${wq}`)!.types[0]!;
+  /** An attribute of a type: by default of the one that the queues of this bench are for. */
+  attribute(name: string, type = this.type): string {
+    return this.bench.dev(FUNCTION).attributes.read(`mdev_supported_types/${type}/${name}`).trim();
   }
-  attribute(wq: number, name: string): string {
-    return this.bench
-      .dev(`wq0.${wq}`)
-      .attributes.read(`${this.type(wq).group}/${name}`)
-      .trim();
-  }
-  create(wq: number, n = wq): Promise<string> {
-    return codeOf(() => this.bench.dev(`wq0.${wq}`).attributes.write(`${this.type(wq).group}/create`, `${uuid(n)}\n`));
+  create(n: number, type = this.type): Promise<string> {
+    return codeOf(() => this.bench.dev(FUNCTION).attributes.write(`mdev_supported_types/${type}/create`, `${uuid(n)}\n`));
   }
   part(n: number): MdevDevice {
     return this.kernel.mdev.find(uuid(n)) as MdevDevice;

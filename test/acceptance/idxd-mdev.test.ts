@@ -2,43 +2,70 @@ import { describe, expect, test } from 'vitest';
 import { EventFd, type Mmio, VFIO_PCI_IRQ, VFIO_PCI_REGION } from 'backplane';
 import type { SubDevice } from 'backplane/plugins/idxd';
 import { IdxdBench, codeOf } from './idxd-bench.js';
-import { DATA, MDEV, MdevBench, PAGE, RECORD, descriptor, r32, uuid, w32 } from './idxd-mdev-bench.js';
+import {
+  DATA,
+  DEDICATED,
+  FUNCTION,
+  MDEV,
+  MdevBench,
+  PAGE,
+  RECORD,
+  SHARED,
+  descriptor,
+  r32,
+  uuid,
+  w32,
+} from './idxd-mdev-bench.js';
 
 const { BAR0, BAR2, CONFIG } = VFIO_PCI_REGION;
 const { MSIX } = VFIO_PCI_IRQ;
 
 describe('6.3 types and instances', () => {
+  test('the function has its types as long as a queue is for them', async () => {
+    await using mdev = await MdevBench.start(2);
+    const paths = (): string[] => mdev.bench.dev(FUNCTION).attributes.paths();
+    for (const type of [DEDICATED, SHARED]) {
+      for (const name of ['create', 'name', 'device_api', 'available_instances']) {
+        expect(paths()).toContain(`mdev_supported_types/${type}/${name}`);
+      }
+    }
+    expect(mdev.kernel.mdev.parents.map(({ dev }) => dev.name)).toEqual([FUNCTION]);
+    expect(await mdev.bench.unbind('wq0.0', 'mdev')).toBe('ok');
+    expect(mdev.attribute('available_instances')).toBe('1');
+    expect(await mdev.bench.unbind('wq0.1', 'mdev')).toBe('ok');
+    expect(paths().filter((path) => path.startsWith('mdev_'))).toEqual([]);
+    expect(mdev.kernel.mdev.parents).toEqual([]);
+  });
+
   test('a dedicated queue makes one, by UUID, and has it back when that is removed', async () => {
     await using mdev = await MdevBench.start(2);
-    expect([mdev.attribute(0, 'device_api'), mdev.attribute(0, 'available_instances'), mdev.type().spec.name]).toEqual([
-      'vfio-pci',
-      '1',
-      '1dwq-v1',
+    expect([mdev.attribute('device_api'), mdev.attribute('available_instances')]).toEqual(['vfio-pci', '2']);
+    expect(mdev.attribute('available_instances', SHARED)).toBe('0');
+    expect([await mdev.create(0), mdev.attribute('available_instances')]).toEqual(['ok', '1']);
+    expect([await mdev.create(0), await mdev.create(1), await mdev.create(5)]).toEqual(['EEXIST', 'ok', 'ENODEV']);
+    expect([0, 1].map((n) => mdev.bench.cat(`wq0.${n}/clients`))).toEqual(['1', '1']);
+    expect([0, 1].map((n) => [mdev.part(n).parent?.name, mdev.part(n).attributes.read('wq')])).toEqual([
+      [FUNCTION, 'wq0.0\n'],
+      [FUNCTION, 'wq0.1\n'],
     ]);
-    expect([await mdev.create(0), mdev.attribute(0, 'available_instances'), mdev.attribute(1, 'available_instances')]).toEqual([
-      'ok',
-      '0',
-      '1',
-    ]);
-    expect([await mdev.create(0, 5), await mdev.create(1, 0)]).toEqual(['EUSERS', 'EEXIST']);
-    expect([mdev.bench.cat('wq0.0/clients'), mdev.part(0).parent?.name]).toEqual(['1', 'wq0.0']);
-    expect([await mdev.remove(0), mdev.attribute(0, 'available_instances'), mdev.bench.cat('wq0.0/clients')]).toEqual([
+    expect([await mdev.remove(0), mdev.attribute('available_instances'), mdev.bench.cat('wq0.0/clients')]).toEqual([
       'ok',
       '1',
       '0',
     ]);
-    expect(await mdev.create(0, 5)).toBe('ok');
+    expect([await mdev.create(5), mdev.part(5).attributes.read('wq')]).toEqual(['ok', 'wq0.0\n']);
   });
 
   test('a shared one makes as many as its threshold', async () => {
     await using mdev = await MdevBench.start(1, { mode: 'shared', threshold: 3 });
-    expect([mdev.type().spec.name, mdev.attribute(0, 'available_instances')]).toEqual(['1swq-v1', '3']);
-    expect([await mdev.create(0, 1), await mdev.create(0, 2), await mdev.create(0, 3), await mdev.create(0, 4)]).toEqual([
+    expect([mdev.attribute('available_instances'), mdev.attribute('available_instances', DEDICATED)]).toEqual(['3', '0']);
+    expect([await mdev.create(1), await mdev.create(2), await mdev.create(3), await mdev.create(4)]).toEqual([
       'ok',
       'ok',
       'ok',
-      'EUSERS',
+      'ENODEV',
     ]);
+    expect(await mdev.create(4, DEDICATED)).toBe('ENODEV');
   });
 
   test('without address spaces, or without a message store, a queue cannot be handed out', async () => {

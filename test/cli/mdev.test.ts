@@ -118,10 +118,13 @@ describe('mdev', () => {
   });
   test('makes a device of a queue, and shows the interrupt that its guest has', async () => {
     await using one = await mdevDesk();
-    const [type] = (await one.json('mdev types')) as { type: string }[];
-    expect(type).toMatchObject({ parent: 'wq0.1', available: 1 });
-    await one.text(`mdev create wq0.1 ${type!.type} ${ONE}`);
-    expect(await one.json(`mdev show ${ONE}`)).toMatchObject({ interrupts: [] });
+    expect(await one.json('mdev types')).toMatchObject([
+      { parent: AT, type: 'idxd-dsa-1dwq-v1', available: 1 },
+      { parent: AT, type: 'idxd-dsa-1swq-v1', available: 0 },
+    ]);
+    await one.text(`mdev create ${AT} idxd-dsa-1dwq-v1 ${ONE}`);
+    expect(await one.json(`mdev show ${ONE}`)).toMatchObject({ parent: AT, madeOf: 'wq0.1', interrupts: [] });
+    expect(await one.text(`mdev show ${ONE}`)).toContain(`  parent  ${AT}\n  of      wq0.1\n`);
     const { vfio } = one.target.system.kernel;
     await using guest = vfio.guest();
     await using part = await SubDevice.open(vfio, ONE, vfio.container(new AddressSpace('vmm')));
@@ -134,7 +137,7 @@ describe('mdev', () => {
   });
   test('a queue that has one is disabled by force alone, and takes it along', async () => {
     await using one = await mdevDesk();
-    await one.text(`mdev create wq0.1 1dwq-v1 ${ONE}`);
+    await one.text(`mdev create ${AT} dsa-1dwq-v1 ${ONE}`);
     for (const line of ['idxd disable-wq wq0.1', 'idxd disable-device dsa0']) {
       expect(await one.run(line)).toMatchObject({
         code: 1,

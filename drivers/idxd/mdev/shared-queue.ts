@@ -21,6 +21,15 @@ export class SharedQueue implements Disposable {
     ];
   }
 
+  /**
+   * How many more virtual devices can be made of it: one of a dedicated queue, of a shared one as many as its threshold has descriptors.
+   * None when it is being unbound.
+   */
+  get room(): number {
+    const { mode, threshold, clients, takesChildren } = this.wq;
+    return takesChildren ? Math.max((mode === 'dedicated' ? 1 : threshold) - clients, 0) : 0;
+  }
+
   opened(device: VirtualDevice): void {
     this.#open.add(device);
   }

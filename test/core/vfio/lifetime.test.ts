@@ -1,9 +1,27 @@
 import { describe, expect, test } from 'vitest';
-import { Errno, EventFd, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '../../../core/index.js';
+import { type Device, Errno, EventFd, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '../../../core/index.js';
 import { Bench, OTHER_UUID, PAGE, type Port, PortDriver, UUID, codeOf, eventfds, gate } from './bench.js';
 
 const { MSIX, REQ } = VFIO_PCI_IRQ;
 const TEN_SECONDS_US = 10_000_000;
+
+describe('a name', () => {
+  test('that devices of two buses have is that of the one that is left', async () => {
+    await using bench = await Bench.start({ cards: 2 });
+    const { kernel, vfio } = bench;
+    const nothing = { regions: [], irqs: [], readRegion: () => 0, writeRegion: () => {} };
+    const driver = { name: 'other', ids: [{ name: UUID }], probe: (dev: Device) => void vfio.registerEmulated(dev, nothing) };
+    await kernel.core.registerDriver(kernel.platform, driver);
+    const first = await bench.create();
+    const other = await kernel.platform.addChild(bench.at('0000:00:05.0'), { name: UUID });
+    expect([vfio.list().length, vfio.get(UUID)]).toEqual([2, first.device]);
+    await kernel.mdev.remove(first.dev);
+    expect(vfio.get(UUID).dev).toBe(other);
+    const second = await bench.create();
+    await kernel.core.remove(other);
+    expect(vfio.get(UUID)).toBe(second.device);
+  });
+});
 
 describe('open and close', () => {
   test('4.4.3 the first user opens the device, the last one closes it; its interrupts are given up after that', async () => {

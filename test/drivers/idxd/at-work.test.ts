@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Device, DmaChannels, type Kernel } from '../../../core/index.js';
 import { explore, removeAnywhere } from '../../../core/testing/index.js';
 import type { Idxd } from '../../../drivers/idxd/idxd.js';
+import * as DSA from '../../../hw/regs/dsa.js';
 import { Notes } from './dma-fixture.js';
 import { SMALL, bind, configure, functionHarness, write } from './harness.js';
 
@@ -34,6 +35,14 @@ async function work({ kernel }: Where, told: Notes[] = []): Promise<void> {
   await Promise.allSettled(ends);
 }
 
+/** The device refuses the next of each command that would end work. */
+function refuse({ commands }: Idxd): void {
+  const run = commands.run.bind(commands);
+  const left = new Set<string>(['drainWq', 'abortWq', 'resetWq', 'disableWq']);
+  commands.run = (command, operand) =>
+    left.delete(command) ? Promise.resolve({ status: DSA.ERRORS.command, result: 0 }) : run(command, operand);
+}
+
 describe('an accelerator at work', () => {
   test('D25 may vanish anywhere while handles are taken back, and while it halts and recovers', async () => {
     const harness = functionHarness(SLOW);
@@ -50,7 +59,7 @@ describe('an accelerator at work', () => {
     expect(points.length).toBeGreaterThan(300);
   }, 120_000);
 
-  test('tells each client once, in every interleaving of binds, removals, drains, halts and handles that are taken back', async () => {
+  test('tells each client once, in every interleaving of binds, removals, drains, refusals, halts and handles that are taken back', async () => {
     const harness = functionHarness(SLOW);
     const told: Notes[] = [];
     const halts = { disabled: 0, enabled: 0, halted: 0 };
@@ -71,6 +80,7 @@ describe('an accelerator at work', () => {
         halt: (where) => during(where, () => halt(where, 'software')),
         crash: (where) => during(where, () => halt(where, 'flr')),
         revoke: (where) => during(where, () => harness.silicon().revokeHandles()),
+        refuse: ({ device }) => (device.bound ? refuse(device.state as Idxd) : undefined),
         drain: ({ device }) => (device.bound ? (device.state as Idxd).commands.run('drainAll') : undefined),
         disable: ({ kernel: { core } }) => {
           const whole = core.buses.get('dsa')!.find('dsa0');

@@ -62,6 +62,17 @@ describe('DmaengineDriver', () => {
     expect(points.filter((point) => point.startsWith('interrupt')).length).toBeGreaterThan(3);
   }, 60_000);
 
+  test('a queue that has vanished reaches for no memory, whatever it was doing', async () => {
+    await using harness = new DriverHarness(wqHarness(SLOW));
+    await harness.bind();
+    const ends = Promise.allSettled(copy(harness, 200));
+    harness.vanish();
+    await harness.unbind();
+    await ends;
+    await harness.settle(1000);
+    expect(harness.violations).toEqual([]);
+  });
+
   test('it may vanish while transfers are aborted, and others wait for their end', async () => {
     await using harness = new DriverHarness(wqHarness(SLOW, 'ims'));
     const points = await harness.removeAnywhere(undefined, {

@@ -116,6 +116,27 @@ describe('recovery from a halt', () => {
     },
   );
 
+  test('a device that refuses to be disabled is cut off from memory before that of its log goes, and is reset', async () => {
+    await using bench = await enabled();
+    const { commands } = bench.idxd;
+    const run = commands.run.bind(commands);
+    commands.run = (command, operand) =>
+      command === 'disableDevice' ? Promise.resolve({ status: 3, result: 0 }) : run(command, operand);
+    await expect(bench.unbind('dsa0')).rejects.toThrow('EIO: dsa0: not disabled: status 0x3');
+    commands.run = run;
+    expect([bench.logged('cut_off').length, bench.silicon.context.endpoint.busMaster, states(bench)[0]]).toEqual([
+      1,
+      false,
+      'halted',
+    ]);
+    await bench.settle(200_000);
+    expect([bench.silicon.context.endpoint.busMaster, states(bench)]).toEqual([true, ['disabled', 'disabled', 'disabled']]);
+    await bench.configure();
+    await bench.bind('dsa0');
+    await bench.bind('wq0.0', 'stub');
+    expect(states(bench)).toEqual(['enabled', 'enabled', 'disabled']);
+  });
+
   test('D25 a halt while the device is being enabled fails that, and is recovered from', async () => {
     await using bench = await Bench.start();
     await bench.configure();

@@ -18,6 +18,9 @@ const SETTINGS = { group_id: 0, size: 16, priority: 10, type: 'mdev', name: 'par
 const SHARED = { ...SETTINGS, mode: 'shared', threshold: 8 } as const;
 const DEDICATED = { ...SETTINGS, mode: 'dedicated' } as const;
 
+/** By the mode of a queue. */
+export const TYPES = { dedicated: 'dsa-1dwq-v1', shared: 'dsa-1swq-v1' } as const;
+
 /** Attributes of a queue, or what it is without more. */
 export type QueueOptions = 'shared' | 'dedicated' | Readonly<Record<string, string | number>>;
 
@@ -53,15 +56,16 @@ export class Parts implements AsyncDisposable {
     return this.bench.idxd.ims!;
   }
 
-  parent(index = 0): MdevParent {
-    const wq = this.bench.wq(index);
-    return this.bench.system.kernel.mdev.parents.find(({ dev }) => dev === wq)!;
+  get parent(): MdevParent {
+    return this.bench.system.kernel.mdev.parents.find(({ dev }) => dev === this.bench.idxd.dev)!;
   }
 
+  /** The type of what is made of a queue. */
   type(index = 0): MdevType {
-    return this.parent(index).types[0]!;
+    return this.parent.type(TYPES[this.bench.wq(index).mode])!;
   }
 
+  /** Makes one of the first queue that has room, of those of one mode with this one. */
   async create(index = 0, uuid = uuidOf(this.#made++)): Promise<MdevDevice> {
     return this.bench.system.kernel.mdev.create(this.type(index), uuid);
   }

@@ -1,22 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import {
-  type Device,
-  Errno,
-  EventFd,
-  type MdevDevice,
-  type MdevParent,
-  VFIO_PCI_IRQ,
-  VFIO_PCI_REGION,
-} from '../../../core/index.js';
+import { type Device, Errno, EventFd, type MdevDevice, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '../../../core/index.js';
 import type { Kernel } from '../../../core/kernel.js';
 import { DriverHarness, type HarnessOptions } from '../../../core/testing/index.js';
+import type { SharedQueue } from '../../../drivers/idxd/mdev/shared-queue.js';
 import type { Wq } from '../../../drivers/idxd/wq.js';
 import { MdevQueueDriver } from '../../../drivers/idxd/mdev-driver.js';
 import * as DSA from '../../../hw/regs/dsa.js';
 import { dsa } from '../../../hw/models/dsa/index.js';
 import { Machine } from '../../../hw/sim/index.js';
 import { addIdxd } from './dma-fixture.js';
-import { Parts, type QueueOptions, copy, openPart, settingsOf, stateOf, take, uuidOf } from './mdev-fixture.js';
+import { Parts, type QueueOptions, TYPES, copy, openPart, settingsOf, stateOf, take, uuidOf } from './mdev-fixture.js';
 import { PAGE, Process } from './user-fixture.js';
 
 /** Longer than a function takes to be reset. */
@@ -24,9 +17,9 @@ const RESET_US = 1_000_000;
 const ADDRESS = '0000:00:05.0';
 
 async function createOne(kernel: Kernel, wq: Wq, n = 0): Promise<MdevDevice> {
-  const parent = kernel.mdev.parents.find(({ dev }) => dev === wq);
-  if (parent === undefined) throw new Errno('ENODEV', `${wq.name}: is no parent`);
-  return kernel.mdev.create(parent.types[0]!, uuidOf(n));
+  const type = kernel.mdev.parents.find(({ dev }) => dev === wq.idxd.dev)?.type(TYPES[wq.mode]);
+  if (type === undefined) throw new Errno('ENODEV', `${wq.name}: is not handed out`);
+  return kernel.mdev.create(type, uuidOf(n));
 }
 
 /** The life of a virtual device, as far as it gets: created, opened, enabled, used, closed. */
@@ -48,10 +41,10 @@ class WithDevice extends MdevQueueDriver {
     this.#kernel = kernel;
   }
 
-  override async probe(wq: Wq): Promise<MdevParent> {
-    const parent = await super.probe(wq);
+  override async probe(wq: Wq): Promise<SharedQueue> {
+    const queue = await super.probe(wq);
     await use(this.#kernel, wq);
-    return parent;
+    return queue;
   }
 }
 
@@ -77,13 +70,13 @@ function harnessOf(queue: QueueOptions, driver?: (kernel: Kernel) => MdevQueueDr
 describe.each(['dedicated', 'shared'] as const)('MdevQueueDriver (%s)', (mode) => {
   test('probe gives everything back whichever acquisition fails', async () => {
     await using harness = new DriverHarness(harnessOf(mode));
-    expect(await harness.failEach()).toEqual(['queue 0', 'events', 'mdev parent']);
+    expect(await harness.failEach()).toEqual(['queue 0', 'events', 'mdev types', 'mdev parent']);
   });
 
   test('so does all that a virtual device takes, when it is created, opened and enabled, and when it is removed', async () => {
     await using harness = new DriverHarness(harnessOf(mode, (kernel) => new WithDevice(kernel)));
     const failed = await harness.failEach();
-    expect(failed.slice(0, 3)).toEqual(['queue 0', 'events', 'mdev parent']);
+    expect(failed.slice(0, 4)).toEqual(['queue 0', 'events', 'mdev types', 'mdev parent']);
     for (const label of ['client', 'vfio device', 'virtual device', 'aux domain', 'ims slot']) expect(failed).toContain(label);
     expect(failed.some((label) => label.startsWith('irq'))).toBe(true);
   });

@@ -217,6 +217,51 @@ describe('KernelPath at unbind', () => {
     expect([bench.sim.iommuFaults, bench.sim.dmaFaults]).toEqual([[], []]);
   });
 
+  describe('from a device that ends nothing', () => {
+    const ENDLESS = { profile: { descriptorUs: 500_000_000 }, machine: { iommu: true } } as const;
+
+    test('cuts it off before memory goes, and resets it', async () => {
+      await using lane = await Lane.open(ENDLESS);
+      const { bench } = lane;
+      const notes = new Notes();
+      lane.copy(notes);
+      await bench.unbind('wq0.0');
+      expect([notes.statuses, bench.read('dsa0', 'state'), bench.logged('cut_off')]).toEqual([
+        ['aborted'],
+        'halted',
+        ['dsa0: does not end its work: is cut off from memory, and reset'],
+      ]);
+      await bench.settle(600_000_000);
+      expect([bench.sim.iommuFaults, bench.sim.dmaFaults.filter(({ kind }) => kind !== 'message')]).toEqual([[], []]);
+      await bench.configure(0, { driver_name: 'dmaengine' });
+      await bench.bind('dsa0');
+      await bench.bind('wq0.0', 'dmaengine');
+      const channel = bench.system.get(DmaChannels, 'dma0chan0');
+      channel.submit(channel.prepareInterrupt(), notes);
+      await bench.settle(600_000_000);
+      expect(notes.statuses).toEqual(['aborted', 'complete']);
+    });
+
+    test('and terminate, before clients are told: the channel is there again after the reset', async () => {
+      await using lane = await Lane.open(ENDLESS);
+      const { bench, channel } = lane;
+      const notes = new Notes();
+      lane.copy(notes);
+      // The device refuses to abort.
+      const { commands } = bench.idxd;
+      const run = commands.run.bind(commands);
+      commands.run = (command, operand) =>
+        command === 'abortWq' ? Promise.resolve({ status: 3, result: 0 }) : run(command, operand);
+      await channel.terminate();
+      expect([notes.statuses, bench.read('dsa0', 'state')]).toEqual([['aborted'], 'halted']);
+      expect(() => lane.copy()).toThrow('EIO: wq0.0: does not abort its work');
+      await bench.settle(600_000_000);
+      expect([bench.sim.iommuFaults, bench.sim.dmaFaults.filter(({ kind }) => kind !== 'message')]).toEqual([[], []]);
+      expect(['dsa0', 'wq0.0'].map((part) => bench.read(part, 'state'))).toEqual(['enabled', 'enabled']);
+      expect(bench.system.get(DmaChannels, 'dma0chan0')).not.toBe(channel);
+    });
+  });
+
   test('a device that is pulled out ends everything, and reaches no memory', async () => {
     await using lane = await Lane.open(SLOW);
     const { bench, channel } = lane;
