@@ -1,4 +1,5 @@
-// Lists the tests that vitest's JSON report says were skipped, and fails when one is of a host in BACKPLANE_REQUIRE.
+// Lists the tests that vitest's JSON report says were skipped, and fails when one is of something in BACKPLANE_REQUIRE: its name, with
+// the reason, or its file has the word.
 import { readFileSync } from 'node:fs';
 
 const required = (process.env.BACKPLANE_REQUIRE ?? '').split(',').filter((name) => name !== '');
@@ -9,7 +10,7 @@ if (tests.length === 0) throw new Error('the report holds no test');
 const skipped = tests.filter(({ status }) => status !== 'passed' && status !== 'failed');
 console.log(`${tests.length} tests, ${skipped.length} skipped${skipped.length > 0 ? ':' : ''}`);
 for (const { fullName, file } of skipped) {
-  const host = required.find((name) => `${fullName} ${file}`.includes(name));
+  const host = required.find((name) => new RegExp(`\\b${name}\\b`).test(`${fullName} ${file}`));
   console.log(`  ${fullName}${host === undefined ? '' : `: must run, since BACKPLANE_REQUIRE names ${host}`}`);
   if (host !== undefined) process.exitCode = 1;
 }

@@ -31,7 +31,11 @@ export async function measure(id: string, row: Row, effort: Effort): Promise<Res
     yardstickValue: median(yards),
     ratio: median(ratios),
     target: row.target,
-    ...(row.rate !== undefined && { rate: { of: row.rate.of, perSecond: (row.rate.count / value) * 1e9 } }),
+    ...(row.rate !== undefined && { rate: rateOf(row.rate, value) }),
     ratios,
   };
+}
+
+function rateOf({ of, count, beside }: NonNullable<Row['rate']>, ns: number): NonNullable<Result['rate']> {
+  return { of, perSecond: (count / ns) * 1e9, ...(beside !== undefined && { beside }) };
 }

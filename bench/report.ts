@@ -21,6 +21,7 @@ const UNITS = {
   ns: ['ns', 'us', 'ms', 's'],
   ms: ['ms', 's'],
   bytes: ['B', 'kB', 'MB'],
+  times: [''],
 } as const;
 
 /** A value in the unit that leaves it below a thousand, in three digits. */
@@ -29,18 +30,19 @@ export function inUnit(value: number, unit: Result['unit']): string {
   let scaled = value;
   let i = 0;
   for (; i < names.length - 1 && scaled >= 999.5; i++) scaled /= 1000;
-  return `${digits(scaled)} ${names[i]!}`;
+  return `${digits(scaled)} ${names[i]!}`.trimEnd();
 }
 
 const THOUSANDS = ['', 'k', 'M', 'G', 'T'] as const;
 
 /** How many in a second, in three digits: `3.51 M descriptors/s`, `43.2 GB/s`. */
-export function inRate({ of, perSecond }: NonNullable<Result['rate']>): string {
+export function inRate({ of, perSecond, beside }: NonNullable<Result['rate']>): string {
   let scaled = perSecond;
   let i = 0;
   for (; i < THOUSANDS.length - 1 && scaled >= 999.5; i++) scaled /= 1000;
   const prefix = THOUSANDS[i]!;
-  return `${digits(scaled)} ${of === 'bytes' ? `${prefix}B` : `${prefix} ${of}`.trim()}/s`;
+  const rate = `${digits(scaled)} ${of === 'bytes' ? `${prefix}B` : `${prefix} ${of}`.trim()}/s`;
+  return beside === undefined ? rate : `${rate} (${beside})`;
 }
 
 function digits(value: number): string {

@@ -16,16 +16,18 @@ export interface Gauge {
   prepare(effort: Effort): Reading | Promise<Reading>;
 }
 
+export type RateOf = 'descriptors' | 'bytes' | 'packets';
+
 /** One line of the report: a figure, and what it is compared with. */
 export interface Row {
   readonly name: string;
-  readonly unit: 'ns' | 'bytes' | 'ms';
+  readonly unit: 'ns' | 'bytes' | 'ms' | 'times';
   /** Measured in the same process and the same rounds. */
   readonly yardstick: Gauge;
   /** The figure divided by the yardstick's, at most; absent for a row that only informs. */
   readonly target?: number;
-  /** What one item is, where how many there are in a second is of interest; of rows in nanoseconds. */
-  readonly rate?: { readonly of: 'descriptors' | 'bytes'; readonly count: number };
+  /** What one item is, where how many there are in a second is of interest; of rows in nanoseconds; `beside`: what to print next to it. */
+  readonly rate?: { readonly of: RateOf; readonly count: number; readonly beside?: string };
   readonly run: Gauge['prepare'];
 }
 
@@ -40,7 +42,7 @@ export interface Result {
   readonly yardstickValue: number;
   readonly ratio: number;
   readonly target: number | undefined;
-  readonly rate?: { readonly of: 'descriptors' | 'bytes'; readonly perSecond: number };
+  readonly rate?: { readonly of: RateOf; readonly perSecond: number; readonly beside?: string };
   /** The ratio of each round. */
   readonly ratios: readonly number[];
 }

@@ -97,7 +97,7 @@ export class LocalTarget implements Target {
       return OK;
     }
     const args = parse(rest, { usage: command.usage, options: [...SHARED_OPTIONS, ...(command.options ?? [])] });
-    const out = new Out(args.count('json') > 0 ? { ...call.io, json: true } : call.io);
+    const out = new Out(call.io, call.io.json || args.count('json') > 0);
     return (await command.run({ target: this, system: this.system, args, out, cwd: call.cwd })) ?? OK;
   }
 

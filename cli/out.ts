@@ -17,14 +17,19 @@ export type Paint = (style: Style, text: string) => string;
 /** What a command shows: each result once, as JSON or as text for people. */
 export class Out {
   readonly #io: Io;
+  readonly #isJson: boolean;
 
-  constructor(io: Io) {
+  constructor(io: Io, isJson = io.json) {
     this.#io = io;
+    this.#isJson = isJson;
   }
 
-  /** @param text the lines that people see, made only when wanted; none for nothing to say */
-  show(value: unknown, text: (paint: Paint) => readonly string[]): void {
-    if (this.#io.json) this.#io.out(`${JSON.stringify(value)}\n`);
+  /**
+   * @param text the lines that people see, made only when wanted; none for nothing to say
+   * @param indent spaces before each level of the JSON; default none, and one line
+   */
+  show(value: unknown, text: (paint: Paint) => readonly string[], indent = 0): void {
+    if (this.#isJson) this.#io.out(`${JSON.stringify(value, undefined, indent)}\n`);
     else for (const line of text(this.#paint)) this.#io.out(`${line}\n`);
   }
 

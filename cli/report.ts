@@ -36,6 +36,10 @@ export function report(error: unknown, io: Io, where = ''): number {
     say(error.message);
     return USAGE;
   }
+  if (isNamed(error, 'ToolError')) {
+    io.err(`${error.message}\n`);
+    return FAILED;
+  }
   if (isNamed(error, 'Errno')) say(error.message);
   else say(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return FAILED;

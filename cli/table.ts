@@ -160,6 +160,24 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
     run: async (context) => (await import('./commands/mdev.js')).mdev(context),
   },
   {
+    name: 'devlink',
+    summary: 'show and set up ports, parameters and switches of devices, as devlink of iproute2 does',
+    usage: '<object> [word]...',
+    options: [
+      { name: 'json', short: 'j', summary: 'print results as JSON' },
+      { name: 'pretty', short: 'p', summary: 'print JSON on several lines' },
+    ],
+    details:
+      'dev show [DEV] | dev info [DEV] | dev eswitch show DEV | dev eswitch set DEV mode {legacy|switchdev}\n' +
+      'dev param show [DEV [name NAME]] | dev param set DEV name NAME value VALUE cmode {runtime|driverinit|permanent}\n' +
+      'dev reload DEV [action {driver_reinit|fw_activate}] [limit no_reset]\n' +
+      'port show [DEV/PORT] | port add DEV flavour pcisf pfnum N sfnum N [controller N] | port del DEV/PORT\n' +
+      'port function set DEV/PORT [hw_addr ADDRESS] [state {active|inactive}] [roce {enable|disable}] [max_io_eqs N]\n' +
+      'resource show DEV | health show [DEV] | health recover DEV reporter NAME\n' +
+      'DEV is pci/0000:06:00.0, DEV/PORT that with the number of a port.',
+    run: async (context) => (await import('./commands/devlink.js')).devlink(context),
+  },
+  {
     name: 'hotplug',
     summary: 'put a device into the running machine',
     usage: '<place> <model>',

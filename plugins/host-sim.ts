@@ -1,6 +1,7 @@
 import { Errno, Host, Plugin, hex } from '../core/index.js';
 import { type DsaOptions, dsa } from '../hw/models/dsa/index.js';
 import { edu } from '../hw/models/edu.js';
+import { type NicOptions, nic } from '../hw/models/nic/index.js';
 import { timer } from '../hw/models/timer.js';
 import { TIMERS_MAX } from '../hw/regs/timer.js';
 import { type DeviceSpec, Machine, type MachineOptions, type PciModel } from '../hw/sim/index.js';
@@ -11,6 +12,8 @@ export interface HostSimOptions extends MachineOptions {
   readonly dsa?: number | readonly DsaOptions[];
   /** How many of QEMU's educational device; default 0. */
   readonly edu?: number;
+  /** How many network adapters, or what each of them has; default 0. */
+  readonly nic?: number | readonly NicOptions[];
   /** How many timers, on as few cards as will do; default 0. */
   readonly timers?: number;
 }
@@ -43,9 +46,10 @@ export class HostSim extends Machine {
  * ```
  */
 export function hostSim(options: HostSimOptions = {}): HostSim {
-  const { dsa: dsas = 0, edu: edus = 0, timers = 0, devices = [], ...machine } = options;
+  const { dsa: dsas = 0, edu: edus = 0, nic: nics = 0, timers = 0, devices = [], ...machine } = options;
   const accelerators = typeof dsas === 'number' ? times(dsas, () => dsa()) : dsas.map((part) => dsa(part));
-  const models = [...times(edus, edu), ...timerCards(timers), ...accelerators];
+  const adapters = typeof nics === 'number' ? times(nics, () => nic()) : nics.map((part) => nic(part));
+  const models = [...times(edus, edu), ...timerCards(timers), ...accelerators, ...adapters];
   return new HostSim({ ...machine, devices: [...devices, ...inFreeSlots(devices, models)] });
 }
 

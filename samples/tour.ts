@@ -8,6 +8,7 @@ import { hostSim } from 'backplane/plugins/host-sim';
 import timer, { Timers } from 'backplane/plugins/timer';
 import { Boards, board, boardModel } from './lib/board.js';
 import { accelerated } from './lib/tour-accelerator.js';
+import { networked } from './lib/tour-nic.js';
 
 /** What `backplane run` hands to a sample. */
 interface Stage {
@@ -82,6 +83,7 @@ export default async function tour({ seed, print }: Stage): Promise<void> {
 
   await interrupts(seed, say, section);
   await accelerated({ seed, say, section, note });
+  await networked({ seed, say, section, note });
 
   print('\n-- qemu --');
   await onQemu(say);

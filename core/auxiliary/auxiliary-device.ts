@@ -73,8 +73,11 @@ export class AuxiliaryDevice<T = unknown> extends Device implements AsyncDisposa
   /** Takes `irqs/<irq>` away; one that is not there is logged as an error. */
   removeIrq(irq: number): void {
     const entry = this.devres.entries().find((e) => e.label === irqLabel(irq));
-    if (entry === undefined) this.log('err', `irq ${irq} is not shown: nothing to remove`, 'irq_unknown');
-    else void this.devres.releaseEntry(entry);
+    if (entry !== undefined) void this.devres.releaseEntry(entry);
+    // While all of the ledger is released, it goes with the rest.
+    else if (this.attributesIfAny?.has(`irqs/${irq}`) !== true) {
+      this.log('err', `irq ${irq} is not shown: nothing to remove`, 'irq_unknown');
+    }
   }
 
   /** Removes the device early, unbinding it. @throws {Errno} EBUSY when its driver makes that wait: use `await using` */

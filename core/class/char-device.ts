@@ -5,6 +5,7 @@ import { type Flow, type MaybePromise, isThenable, run, settle } from '../lib/fl
 import { IdAllocator } from '../lib/id-allocator.js';
 import { DeviceClass } from './device-class.js';
 import { Target } from './guard.js';
+import type { Ioctl, IoctlTable } from './ioctl.js';
 
 /** Who opens and uses device files: of a process, what drivers ask for. @see Linux 6.12 include/linux/sched.h struct task_struct */
 export interface Task {
@@ -42,6 +43,8 @@ export interface FileOperations {
   mmap?(task: Task, request: MmapRequest): Window;
   /** Bits of {@link POLL}, as it is now. Call {@link FileDevice.wake} when it may be otherwise. */
   poll?(task: Task): number;
+  /** Its other calls. */
+  readonly ioctls?: IoctlTable;
 }
 
 /** What a driver does for a character device. */
@@ -245,6 +248,12 @@ class FileCalls {
     return this.operations.poll?.(task) ?? POLL.IN | POLL.OUT | POLL.RDNORM | POLL.WRNORM;
   }
 
+  ioctl(task: Task, command: Ioctl<never, unknown>, argument: unknown): unknown {
+    const call = this.operations.ioctls?.find(command);
+    if (call === undefined) throw new Errno('ENOTTY', `${this.#who}: its driver has no ${command.name}`);
+    return call(task, argument as never);
+  }
+
   async wait(task: Task, events: number): Promise<number> {
     for (;;) {
       const now = this.poll(task) & (events | ALWAYS);
@@ -319,6 +328,12 @@ export class CharFile implements AsyncDisposable {
   munmap(mapping: Mmio): void {
     this.#check();
     this.#file.unmap(mapping);
+  }
+
+  /** Makes a call of the driver's own. @throws {Errno} ENOTTY when it has no such; ENODEV when the device is gone; what the driver throws */
+  ioctl<A, R>(command: Ioctl<A, R>, argument: A): MaybePromise<R> {
+    this.#check();
+    return this.#target.call('ioctl', this.task, command, argument) as MaybePromise<R>;
   }
 
   /** Bits of {@link POLL}, as it is now. @throws {Errno} ENODEV when the device is gone */

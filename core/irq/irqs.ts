@@ -209,6 +209,15 @@ export class Irqs {
     setChainedHandler(this.desc(virq), flow, data);
   }
 
+  /**
+   * Calls `fn`, which must not throw, in task context, soon: when the interrupts that are pending have been handled. For what handlers
+   * leave to be done, and many of them to one.
+   * @see Linux 7.2 kernel/softirq.c raise_softirq
+   */
+  later(fn: () => void): void {
+    this.core.windows.queueCall(fn);
+  }
+
   /** Delivers what is pending, if no handler and no core entry runs now. */
   drain(): void {
     this.core.windows.drain();

@@ -37,7 +37,10 @@ export class InterruptWindows implements InterruptEntry {
   readonly #resends = new Set<IrqDesc>();
   /** Interrupts whose notifiers are to be told. */
   #moved: IrqDesc[] = [];
-  readonly #calls: (() => void)[] = [];
+  /** What is to be called; and the array that serves the next round. */
+  #calls: ((() => void) | undefined)[] = [];
+  #callCount = 0;
+  #ranCalls: ((() => void) | undefined)[] = [];
   readonly #onMicrotask = (): void => {
     this.#isScheduled = false;
     this.drain();
@@ -152,7 +155,7 @@ export class InterruptWindows implements InterruptEntry {
 
   /** Calls `fn`, which must not throw, in task context, soon. @internal */
   queueCall(fn: () => void): void {
-    this.#calls.push(fn);
+    this.#calls[this.#callCount++] = fn;
     this.#queued();
   }
 
@@ -166,7 +169,20 @@ export class InterruptWindows implements InterruptEntry {
     this.#runResends();
     this.#runThreads();
     this.#runNotifiers();
-    if (this.#calls.length > 0) for (const call of this.#calls.splice(0)) call();
+    if (this.#callCount > 0) this.#runCalls();
+  }
+
+  #runCalls(): void {
+    const count = this.#callCount;
+    const all = this.#calls;
+    this.#calls = this.#ranCalls;
+    this.#ranCalls = all;
+    this.#callCount = 0;
+    for (let i = 0; i < count; i++) {
+      const call = all[i]!;
+      all[i] = undefined;
+      call();
+    }
   }
 
   #runResends(): void {

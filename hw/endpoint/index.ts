@@ -37,3 +37,4 @@ export {
   type ResetKind,
 } from './model.js';
 export { MsixTable, MsixWindow } from './msix-table.js';
+export { type Wire, type WirePort, cable } from './wire.js';

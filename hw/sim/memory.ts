@@ -1,6 +1,7 @@
 import type { DmaConstraint, DmaMemory } from '../../core/hal/index.js';
 import { Errno, hex, isPowerOfTwo } from '../../core/lib/index.js';
 import { PageAllocator } from './page-allocator.js';
+import { type Stretch, Transfer, stretch } from './transfer.js';
 
 export const PAGE_BYTES = 4096;
 /** Memory comes into being in pieces of this size, when it is first touched. */
@@ -13,9 +14,8 @@ const LOW_END = 0xc000_0000;
 const HIGH_START = 2 ** 32;
 
 /** A run of memory in one flat buffer. */
-interface Segment {
+interface Segment extends Stretch {
   readonly base: number;
-  readonly bytes: Uint8Array;
   readonly view: DataView;
 }
 
@@ -24,9 +24,6 @@ interface Allocation {
   readonly sizeBytes: number;
   readonly order: number;
 }
-
-/** As much is copied faster byte by byte than by a view that has to be made for it. */
-const LOOP_BYTES = 32;
 
 /** Addresses [start, end). */
 interface Range {
@@ -42,6 +39,7 @@ interface Range {
 export class PhysicalMemory implements DmaMemory {
   readonly ranges: readonly Range[];
   readonly #chunks: (Segment | undefined)[] = [];
+  readonly #transfer = new Transfer();
   readonly #pages: PageAllocator;
   readonly #allocations = new Map<number, Allocation>();
   /** By chunk, then by page of the chunk: the allocation that has the page. */
@@ -130,11 +128,10 @@ export class PhysicalMemory implements DmaMemory {
   read(address: number, buffer: Uint8Array, offset: number, length: number): void {
     this.#check(address, buffer, offset, length);
     for (let done = 0; done < length;) {
-      const { base, bytes } = this.#segment(address + done);
-      const from = address + done - base;
-      const step = Math.min(length - done, bytes.length - from);
-      if (step > LOOP_BYTES) buffer.set(bytes.subarray(from, from + step), offset + done);
-      else for (let i = 0; i < step; i++) buffer[offset + done + i] = bytes[from + i]!;
+      const segment = this.#segment(address + done);
+      const from = address + done - segment.base;
+      const step = Math.min(length - done, segment.bytes.length - from);
+      this.#transfer.read(segment, from, buffer, offset + done, step);
       done += step;
     }
   }
@@ -142,12 +139,10 @@ export class PhysicalMemory implements DmaMemory {
   write(address: number, buffer: Uint8Array, offset: number, length: number): void {
     this.#check(address, buffer, offset, length);
     for (let done = 0; done < length;) {
-      const { base, bytes } = this.#segment(address + done);
-      const to = address + done - base;
-      const step = Math.min(length - done, bytes.length - to);
-      if (step === buffer.length) bytes.set(buffer, to);
-      else if (step > LOOP_BYTES) bytes.set(buffer.subarray(offset + done, offset + done + step), to);
-      else for (let i = 0; i < step; i++) bytes[to + i] = buffer[offset + done + i]!;
+      const segment = this.#segment(address + done);
+      const to = address + done - segment.base;
+      const step = Math.min(length - done, segment.bytes.length - to);
+      this.#transfer.write(segment, to, buffer, offset + done, step);
       done += step;
     }
   }
@@ -249,8 +244,9 @@ export class PhysicalMemory implements DmaMemory {
   }
 
   #fill(first: number, end: number): Segment {
-    const buffer = new ArrayBuffer((end - first) * CHUNK_BYTES);
-    const segment = { base: first * CHUNK_BYTES, bytes: new Uint8Array(buffer), view: new DataView(buffer) };
+    const memory = stretch((end - first) * CHUNK_BYTES);
+    const { buffer, length } = memory.bytes;
+    const segment = { ...memory, base: first * CHUNK_BYTES, view: new DataView(buffer, 0, length) };
     for (let i = first; i < end; i++) this.#chunks[i] = segment;
     return segment;
   }

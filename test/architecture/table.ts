@@ -68,7 +68,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'hw/remote',
     may: [...BORDER, 'hw/endpoint'],
-    builtins: ['fs', 'child_process', 'worker_threads', 'os', 'path', 'url'],
+    builtins: ['fs', 'child_process', 'worker_threads', 'os', 'path', 'url', 'dgram'],
     why: 'hardware elsewhere is a host like any other',
   },
 

@@ -12,6 +12,8 @@ describe('nothing is allocated', () => {
     ['dsa-move-heap', 'for a move of it through the IOMMU'],
     ['idxd-noop-heap', 'for a transfer of a DMA channel, from its preparation to its client, by interrupt'],
     ['idxd-move-heap', 'for a transfer that moves memory'],
+    ['nic-heap', 'for a packet from one adapter to the other, by both drivers'],
+    ['nic-heap-1500', 'for a long one'],
   ])(
     '%s: %s',
     (row) => {

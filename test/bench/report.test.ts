@@ -34,6 +34,7 @@ describe('inUnit', () => {
     [18_000_000, 'ns', '18.0 ms'],
     [1_500, 'ms', '1.50 s'],
     [1_536, 'bytes', '1.54 kB'],
+    [62.5, 'times', '62.5'],
   ] as const)('%d %s is %s', (value, unit, text) => {
     expect(inUnit(value, unit)).toBe(text);
   });
@@ -47,6 +48,10 @@ describe('inRate', () => {
     ['bytes', 999.7, '1.00 kB/s'],
   ] as const)('%s, %d in a second, are %s', (of, perSecond, text) => {
     expect(inRate({ of, perSecond })).toBe(text);
+  });
+
+  test('what stands beside it is said', () => {
+    expect(inRate({ of: 'packets', perSecond: 2_500_000, beside: 'half of theirs' })).toBe('2.50 M packets/s (half of theirs)');
   });
 });
 

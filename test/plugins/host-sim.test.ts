@@ -27,6 +27,14 @@ describe('hostSim', () => {
     expect(() => hostSim({ edu: 29 })).toThrow('ENOSPC: host-sim: 29 devices: bus 00 has no more free slots');
   });
 
+  test('has network adapters, by number or each as it is said to be', async () => {
+    expect(await found(hostSim({ nic: 2 }))).toEqual(['0000:00:04.0', '0000:00:05.0']);
+    const sim = hostSim({ nic: [{ sfs: 0 }, { msix: 7 }] });
+    await using system = await System.start(sim.plugin);
+    const windows = system.kernel.pci.devices.map((dev) => dev.bar(2)?.sizeBytes);
+    expect([windows, system.kernel.pci.devices[1]!.msixVectorCount]).toEqual([[undefined, 16 * 65_536], 7]);
+  });
+
   test('is the machine: its time is the time of the system', async () => {
     const sim = hostSim();
     await using system = await System.start(sim.plugin);

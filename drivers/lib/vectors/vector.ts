@@ -87,6 +87,7 @@ export class Vector implements Loaded {
     this.irq = undefined;
     if (irq?.held === true) {
       irq.setAffinityNotifier(undefined);
+      irq.setAffinityHint(undefined);
       irq[Symbol.dispose]();
     }
     slot.free();

@@ -137,6 +137,14 @@ describe('irq attributes', () => {
     expect(f.trace(() => dev.removeIrq(33))).toEqual(['L:err:irq_unknown']);
   });
 
+  test('an interrupt that is taken away while its device is unbound is no error', () => {
+    const { f, dev } = bound();
+    dev.addIrq(33);
+    dev.devres.defer('vector', () => dev.removeIrq(33));
+    expect(f.trace(() => sync(f.core.unbind(dev))).filter((line) => line.includes('irq_unknown'))).toEqual([]);
+    expect(dev.attributes.has('irqs/33')).toBe(false);
+  });
+
   test('AUX-13: an unbound device shows none, so that nothing blocks its next probe', () => {
     const { f, dev } = bound();
     sync(f.core.unbind(dev));

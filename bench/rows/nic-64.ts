@@ -1,0 +1,4 @@
+import { packets } from '../fixture/packets.js';
+import type { Row } from '../row.js';
+
+export const row: Row = packets({ bytes: 64, batch: 32, queues: 1 });

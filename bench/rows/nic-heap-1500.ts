@@ -1,0 +1,12 @@
+import { allocated } from '../fixture/memory.js';
+import { portsLoad } from '../fixture/ports.js';
+import type { Row } from '../row.js';
+import { kibibyte } from '../yardsticks.js';
+
+export const row: Row = {
+  name: 'the same, of 1,500 bytes',
+  unit: 'bytes',
+  yardstick: kibibyte,
+  target: 1 / 1024,
+  run: async (effort) => allocated(await portsLoad({ bytes: 1500, batch: 32 }), effort),
+};

@@ -1,0 +1,11 @@
+export { CompletionQueue, type CqClient, type CqOptions } from './completion-queue.js';
+export { DoorbellRecords } from './doorbell-records.js';
+export type { CommandOwner, QueueOwner, UarPage } from './queue-owner.js';
+export { LOG_RQ, ReceiveQueue } from './receive-queue.js';
+export { LOG_SQ, SendQueue, type SqOptions } from './send-queue.js';
+export { ReceiveTable, Tir, type TirTarget, setRepQueue, setRxTir } from './steering.js';
+export { UserPage, type WholePage } from './user-page.js';
+export { type CqVector, UserCq, type UserCqOptions, type UserRing, UserWq, type UserWqOptions } from './user-queue.js';
+export { Vport, type VportRxMode, deleteL2Entry, setL2Entry } from './vport.js';
+export { Words } from './words.js';
+export { WorkQueue, type WqOptions } from './work-queue.js';

@@ -1,0 +1,3 @@
+export { VHOST, type VringSetting } from './calls.js';
+export { VdpaUser } from './vdpa-user.js';
+export { type VhostServices, VhostVdpa } from './vhost-vdpa.js';

@@ -1,0 +1,12 @@
+import { type Token, token } from '../../core/index.js';
+
+/** How network devices of the adapter are made; all of it has a default. */
+export interface Mlx5EthOptions {
+  /** Channels at first; default one for each completion vector. */
+  readonly channels?: number;
+  /** Binary logarithms of the entries of rings, 6 to 13; default 10, of sub-functions 7 and 8, of representors 7. */
+  readonly logSqSize?: number;
+  readonly logRqSize?: number;
+}
+
+export const Mlx5EthOptions: Token<Mlx5EthOptions> = token<Mlx5EthOptions>('Mlx5EthOptions');

@@ -1,0 +1,130 @@
+import { type Device, type Irqs, Napi, type NapiPoller, NetRx, type NetNode } from '../../core/index.js';
+import { type CqClient, DoorbellRecords } from '../lib/mlx5/index.js';
+import type { Mlx5Child } from '../mlx5/api.js';
+import { Rx } from './rx.js';
+import type { ChannelStatistics } from './statistics.js';
+import { Tx } from './tx.js';
+
+/** What all channels of a device have in common. */
+export interface ChannelSetup {
+  readonly core: Mlx5Child;
+  readonly dev: Device;
+  readonly irqs: Irqs;
+  readonly node: NetNode;
+  readonly logSqSize: number;
+  readonly logRqSize: number;
+  readonly slotBytes: number;
+  readonly rxUs: number;
+  readonly rxFrames: number;
+  readonly txUs: number;
+  readonly txFrames: number;
+  readonly leavesBy: number | undefined;
+}
+
+/**
+ * A transmit and a receive ring that share an event queue, and so an interrupt: it schedules their poll, which arms them again when nothing
+ * is left.
+ * @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/en_txrx.c
+ */
+export class Channel implements NapiPoller, CqClient {
+  readonly napi: Napi;
+  readonly #core: Mlx5Child;
+  readonly #irqs: Irqs;
+  readonly #statistics: ChannelStatistics;
+  #tx: Tx | undefined = undefined;
+  #rx: Rx | undefined = undefined;
+
+  /** Makes its queues, in state reset. @param vector of its event queue */
+  static async create(setup: ChannelSetup, index: number, vector: number, statistics: ChannelStatistics): Promise<Channel> {
+    const { core, dev, node, logSqSize, logRqSize, slotBytes, leavesBy } = setup;
+    const eqn = await core.compEqn(vector);
+    const channel = new Channel(setup, vector, statistics);
+    const records = new DoorbellRecords(core, dev);
+    const both = { core, dev, node, index, eqn, slotBytes, records, client: channel, statistics };
+    const { rxUs, rxFrames, txUs, txFrames } = setup;
+    channel.#tx = await Tx.create({ ...both, logSize: logSqSize, periodUs: txUs, maxCount: txFrames, leavesBy });
+    channel.#rx = await Rx.create({ ...both, logSize: logRqSize, periodUs: rxUs, maxCount: rxFrames });
+    return channel;
+  }
+
+  private constructor(
+    { core, dev, irqs }: ChannelSetup,
+    readonly vector: number,
+    statistics: ChannelStatistics,
+  ) {
+    this.#core = core;
+    this.#irqs = irqs;
+    this.#statistics = statistics;
+    this.napi = new Napi(
+      dev,
+      NetRx.of(dev, (run) => irqs.later(run)),
+      this,
+    );
+  }
+
+  get tx(): Tx {
+    return this.#tx!;
+  }
+
+  get rx(): Rx {
+    return this.#rx!;
+  }
+
+  /** It works. @see Linux 7.2 en_main.c mlx5e_activate_channel */
+  async activate(): Promise<void> {
+    this.napi.enable();
+    await this.rx.activate();
+    await this.tx.activate();
+    // The first poll arms.
+    this.napi.schedule(this.#irqs.core.currentCpu);
+  }
+
+  /** It is not polled any more when this has returned. @see Linux 7.2 en_main.c mlx5e_deactivate_channel */
+  deactivate(): void {
+    this.tx.deactivate();
+    this.rx.deactivate();
+    this.napi.disable();
+  }
+
+  /** What its halves were doing is over. */
+  async end(): Promise<void> {
+    await this.tx.end();
+    await this.rx.end();
+  }
+
+  /** In interrupt context. @see Linux 7.2 en_txrx.c mlx5e_completion_event */
+  completed(): void {
+    this.#statistics.events++;
+    this.napi.schedule(this.#irqs.core.currentCpu);
+  }
+
+  /** @see Linux 7.2 en_txrx.c mlx5e_napi_poll */
+  poll(budget: number): number {
+    const tx = this.#tx!;
+    const rx = this.#rx!;
+    const statistics = this.#statistics;
+    statistics.poll++;
+    let busy = tx.poll();
+    let work = 0;
+    if (budget > 0) {
+      work = rx.poll(budget);
+      busy ||= work === budget;
+    }
+    rx.refill();
+    if (busy) {
+      if (this.#isOnItsCpu()) return budget;
+      // Its interrupt has moved: by completing it, the next poll is where that comes.
+      statistics.affChange++;
+      if (budget > 0 && work === budget) work--;
+    }
+    if (!this.napi.completeDone(work)) return work;
+    statistics.arm++;
+    tx.cq.arm();
+    rx.cq.arm();
+    return work;
+  }
+
+  #isOnItsCpu(): boolean {
+    return this.#core.compCpus(this.vector)?.has(this.napi.cpu) ?? true;
+  }
+}

@@ -1,0 +1,202 @@
+import { CQE, CQE_OPCODES, CQ_ARM_WORD, CQ_ERROR_ACCESS, CQ_ERROR_OVERRUN, CQ_RECORD, EQE, EVENTS } from '../../regs/nic.js';
+import { CQ_STATES, EQ_STATUS } from '../../regs/nic-contexts.js';
+import type { CqMessage } from './cq-message.js';
+import type { EventQueue } from './event-queue.js';
+import type { NicFunction } from './function.js';
+import { Moderation } from './moderation.js';
+import type { Ring } from './ring.js';
+
+const INDEX_MASK = 0xff_ffff;
+const NO_SN = -1;
+const ONES = 0xffff_ffff;
+/** The word that has the owner: it is written last. */
+const LAST_WORD = CQE.sizeBytes - 4;
+const SN_SHIFT = CQ_ARM_WORD.fields.sn.lsb;
+const SOLICITED = 1 << CQ_ARM_WORD.fields.solicited.lsb;
+
+/** How a completion queue is made. */
+export interface CompletionQueueSetup {
+  readonly uar: number;
+  readonly eq: EventQueue;
+  readonly logSize: number;
+  readonly ring: Ring;
+  /** As the context has it. */
+  readonly logPage: number;
+  /** Address of its doorbell record. */
+  readonly record: number;
+  /** Of its ring and record; 0: none. */
+  readonly pasid: number;
+  readonly ignoresOverrun: boolean;
+  /** Sent in place of events; undefined: it tells `eq`. */
+  readonly message: CqMessage | undefined;
+}
+
+/** The completion that a device is writing: all but its last word, of which it is exactly as long. */
+export class CompletionEntry {
+  readonly bytes = new Uint8Array(LAST_WORD);
+  readonly view = new DataView(this.bytes.buffer);
+}
+
+/**
+ * A completion queue. Between two arms it makes one event.
+ *
+ * ```
+ *            completion: event, when moderation says so
+ *   armed ---------------------------------------------> fired
+ *     ^    arm with the next number, all is seen           |
+ *     +----------------------------------------------------+
+ *          arm with the next number, something has come: event at once
+ * ```
+ */
+export class CompletionQueue {
+  readonly fn: NicFunction;
+  readonly number: number;
+  readonly setup: CompletionQueueSetup;
+  readonly moderation: Moderation;
+  /** 24 bits each; `consumer` is the one that software has told last. */
+  producer = 0;
+  consumer = 0;
+  /** `CQ_STATES`. */
+  state: number = CQ_STATES.fired;
+  /** Work queues that report here: with any, it cannot be destroyed. */
+  users = 0;
+  readonly #size: number;
+  /** Numbers of the arm in force, and of the last one that an event has answered. */
+  #sn = NO_SN;
+  #firedSn = NO_SN;
+  #isGone = false;
+
+  constructor(fn: NicFunction, number: number, setup: CompletionQueueSetup) {
+    this.fn = fn;
+    this.number = number;
+    this.setup = setup;
+    this.#size = 2 ** setup.logSize;
+    this.moderation = new Moderation(fn.device.clock, () => this.#fire());
+    setup.eq.cqs++;
+  }
+
+  /** It takes and tells nothing any more. */
+  destroy(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.moderation.clear();
+    this.setup.eq.cqs--;
+    this.setup.message?.destroy();
+  }
+
+  /** Whether nothing can be completed here any more. */
+  get isBroken(): boolean {
+    return this.#isGone || this.state === CQ_STATES.error;
+  }
+
+  /** `EQ_STATUS`, as the context has it. */
+  get status(): number {
+    return this.state === CQ_STATES.error ? EQ_STATUS.overrun : EQ_STATUS.ok;
+  }
+
+  /**
+   * What a queue has done. Numbers may be signed.
+   * @param opcode one of `CQE_OPCODES`
+   * @param opcodeQueue opcode of what was sent, and the queue
+   * @param counter which entry of the work queue: 16 bits
+   * @param source of a packet for a representor: the port it is from
+   */
+  post(opcode: number, opcodeQueue: number, counter: number, byteCount: number, hash: number, source: number): void {
+    if (!this.#hasRoom()) return;
+    const { cqe, timestampLo, timestampHi } = this.fn.device.engine;
+    const { view } = cqe;
+    view.setInt32(CQE.rssHash, hash, true);
+    view.setInt32(CQE.sourceVport, source, true);
+    view.setInt32(CQE.byteCount, byteCount, true);
+    view.setInt32(CQE.timestampLo, timestampLo, true);
+    view.setInt32(CQE.timestampHi, timestampHi, true);
+    this.#write(opcode, opcodeQueue, counter);
+  }
+
+  /** What a queue could not do; it has no time. @param syndrome one of `CQE_SYNDROMES` */
+  postError(opcode: number, opcodeQueue: number, counter: number, syndrome: number): void {
+    if (!this.#hasRoom()) return;
+    const { bytes } = this.fn.device.engine.cqe;
+    bytes.fill(0);
+    bytes[CQE.syndrome] = syndrome;
+    this.#write(opcode, opcodeQueue, counter);
+  }
+
+  /** Software wants an event. @param word {@link CQ_ARM_WORD} */
+  arm(word: number): void {
+    if (this.isBroken) return;
+    const sn = (word >>> SN_SHIFT) & 3;
+    // Its event has not been handled yet.
+    if (sn === this.#firedSn) return;
+    this.#sn = sn;
+    this.consumer = word & INDEX_MASK;
+    this.moderation.clear();
+    const isSolicited = (word & SOLICITED) !== 0;
+    this.state = isSolicited ? CQ_STATES.solicited : CQ_STATES.armed;
+    if (this.producer !== this.consumer && !isSolicited) this.#fire();
+  }
+
+  /** Changes when its events come; see {@link Moderation.set}. */
+  moderate(periodUs: number, maxCount: number): void {
+    if (this.moderation.set(periodUs, maxCount)) this.#fire();
+  }
+
+  /** Whether an entry is free. Asks software only when all seem taken; one that has none left is an error. */
+  #hasRoom(): boolean {
+    if (this.isBroken) return false;
+    if (((this.producer - this.consumer) & INDEX_MASK) < this.#size) return true;
+    const { record, pasid, ignoresOverrun } = this.setup;
+    const word = this.fn.dma.read32(record + CQ_RECORD.consumer, pasid);
+    if (this.isBroken) return false;
+    // An index has 24 bits: this is what a read gives that failed.
+    if (word === ONES) {
+      this.#fail(CQ_ERROR_ACCESS);
+      return false;
+    }
+    this.consumer = word & INDEX_MASK;
+    if (((this.producer - this.consumer) & INDEX_MASK) < this.#size) return true;
+    if (!ignoresOverrun) this.#fail(CQ_ERROR_OVERRUN);
+    return false;
+  }
+
+  #write(opcode: number, opcodeQueue: number, counter: number): void {
+    const { dma, device } = this.fn;
+    const { setup, producer } = this;
+    const { bytes, view } = device.engine.cqe;
+    const own = (opcode << 4) | ((producer >>> setup.logSize) & 1);
+    view.setInt32(CQE.opcodeQueue, opcodeQueue, true);
+    // What these writes bring with them finds the entry taken.
+    this.producer = (producer + 1) & INDEX_MASK;
+    const address = setup.ring.address((producer & (this.#size - 1)) * CQE.sizeBytes);
+    const isWritten =
+      dma.write(address, bytes, 0, LAST_WORD, setup.pasid) &&
+      dma.write32(address + LAST_WORD, (own << 24) | (counter & 0xffff), setup.pasid);
+    if (this.isBroken) return;
+    if (!isWritten) this.#fail(CQ_ERROR_ACCESS);
+    else if (this.state === CQ_STATES.armed) {
+      if (this.moderation.add()) this.#fire();
+    } else if (this.state === CQ_STATES.solicited) {
+      if (opcode === CQE_OPCODES.sendError || opcode === CQE_OPCODES.receiveError) this.#fire();
+    }
+  }
+
+  /** Makes the event that was asked for. */
+  #fire(): void {
+    this.moderation.clear();
+    if (this.isBroken) return;
+    this.state = CQ_STATES.fired;
+    this.#firedSn = this.#sn;
+    const { eq, message } = this.setup;
+    if (message === undefined) eq.postCompletion(this.number);
+    else message.send();
+  }
+
+  #fail(syndrome: number): void {
+    this.state = CQ_STATES.error;
+    this.moderation.clear();
+    this.fn.event(EVENTS.cqError, 0, (eqe) => {
+      eqe.setUint32(EQE.errorCqn, this.number, true);
+      eqe.setUint8(EQE.errorSyndrome, syndrome);
+    });
+  }
+}

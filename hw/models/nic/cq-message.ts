@@ -1,0 +1,53 @@
+import { NO_ADDRESS } from '../../endpoint/index.js';
+import { MESSAGE } from '../../regs/nic-contexts.js';
+import type { NicFunction } from './function.js';
+
+/** The interrupt of one completion queue, which tells no event queue: an entry of the MSI-X table, or a message in memory. */
+export class CqMessage {
+  readonly #fn: NicFunction;
+  readonly #vector: number;
+  readonly #address: number;
+  readonly #bytes = new Uint8Array(MESSAGE.sizeBytes);
+  readonly #view = new DataView(this.#bytes.buffer);
+  /** It was masked when it was to be sent. */
+  #isHeld = false;
+  #isGone = false;
+
+  /** @param vector entry of the MSI-X table; @param address of its message; `NO_ADDRESS`: it has `vector` */
+  constructor(fn: NicFunction, vector: number, address: number) {
+    this.#fn = fn;
+    this.#vector = vector;
+    this.#address = address;
+    if (address !== NO_ADDRESS) fn.device.messages++;
+  }
+
+  /** It is sent no more. */
+  destroy(): void {
+    this.#isGone = true;
+    if (this.#address !== NO_ADDRESS) this.#fn.device.messages--;
+  }
+
+  /** The message was changed or unmasked. */
+  kick(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.send();
+  }
+
+  /** Sends it, which may bring anything with it: the last thing that a call does. */
+  send(): void {
+    const { irq, dma } = this.#fn.device;
+    if (this.#address === NO_ADDRESS) {
+      irq.msix(this.#vector);
+      return;
+    }
+    if (!dma.read(this.#address, this.#bytes, 0, MESSAGE.sizeBytes) || this.#isGone) return;
+    const view = this.#view;
+    if ((view.getUint32(MESSAGE.control, true) & MESSAGE.masked) !== 0) {
+      this.#isHeld = true;
+      return;
+    }
+    const lo = view.getInt32(MESSAGE.addressLo, true);
+    irq.post(lo & ~3, view.getInt32(MESSAGE.addressHi, true), view.getInt32(MESSAGE.data, true));
+  }
+}

@@ -1,0 +1,3 @@
+export { FUNCTION_STATES } from './function-state.js';
+export { type Nic, type NicOptions, nic } from './nic.js';
+export type { NicProfile } from './options.js';
