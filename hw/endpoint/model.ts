@@ -20,6 +20,8 @@ export interface Model {
   readonly regions: { readonly [index: number]: Window };
   /** Back to the reset state; platform devices have no reset. Configuration space, MSI-X table and interrupt line have been reset already. */
   reset(kind: ResetKind): void;
+  /** It was pulled out, and reaches nothing of the machine any more: what it is connected to elsewhere is told, a cable say. */
+  removed?(): void;
 }
 
 /** What {@link DmaPort.address} gives for an address that no bus here can carry. */

@@ -80,6 +80,7 @@ export class Slot implements EndpointPort, Requester {
     this.decodeChanged();
     for (const child of this.children?.values() ?? []) child.cut();
     this.endpoint.irq.reset();
+    this.connection.guard(() => this.#model?.removed?.());
   }
 
   decodeChanged(): void {

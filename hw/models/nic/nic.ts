@@ -90,6 +90,10 @@ export class Nic implements Model {
     this.engine.attach(this.pf);
   }
 
+  removed(): void {
+    this.engine.switch.unplug();
+  }
+
   /** A function by its number; undefined where there is none now. */
   functionOf(id: number): NicFunction | undefined {
     if (id === this.pf.id) return this.pf;

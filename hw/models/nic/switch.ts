@@ -64,6 +64,12 @@ export class Switch {
     else wire.attach(this.#socket);
   }
 
+  /** The adapter is gone: whoever is at the other end of its cable sees no link. */
+  unplug(): void {
+    this.#wire?.attach(undefined);
+    this.#wire = undefined;
+  }
+
   /** No rules, and no queues for what has none. */
   setMode(mode: number): void {
     this.mode = mode;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Machine } from '../../../hw/sim/index.js';
+import { Machine, type PciModel } from '../../../hw/sim/index.js';
 import { SCRATCH_BYTES, assign, openBridge, scratch } from './fixture.js';
 
 const ONES = 0xffff_ffff;
@@ -87,6 +87,26 @@ describe('yank', () => {
     irq.intx(true);
     expect([dma.write32(address, 1), irq.post(0xfee0_0000, 0, 1)]).toEqual([false, false]);
     expect([heard, machine.dma.read32(address)]).toEqual([[true, false], 0]);
+  });
+
+  test('a model is told once that it is gone, when it reaches nothing any more; what it throws is recorded', () => {
+    const told: unknown[] = [];
+    const kind: PciModel = {
+      name: 'gone',
+      config: { vendor: 0x1af4, device: 0x10f0, classCode: 0xff_0000 },
+      create: ({ dma, name }) => ({
+        regions: {},
+        reset: () => {},
+        removed: () => {
+          told.push([name, dma.write32(0, 1)]);
+          throw new Error('boom');
+        },
+      }),
+    };
+    const machine = new Machine({ devices: [{ at: '00:04.0', model: kind }] });
+    machine.yank('00:04.0').report();
+    expect(told).toEqual([['0000:00:04.0', false]]);
+    expect(machine.modelErrors).toMatchObject([{ who: '0000:00:04.0', error: new Error('boom') }]);
   });
 
   test('a place where nothing is throws ENODEV', () => {
