@@ -1,6 +1,6 @@
 import { CQE, CQE_OPCODES, CQ_ARM_WORD, CQ_ERROR_ACCESS, CQ_ERROR_OVERRUN, CQ_RECORD, EQE, EVENTS } from '../../regs/nic.js';
 import { CQ_STATES, EQ_STATUS } from '../../regs/nic-contexts.js';
-import type { CqMessage } from './cq-message.js';
+import type { QueueMessage } from './queue-message.js';
 import type { EventQueue } from './event-queue.js';
 import type { NicFunction } from './function.js';
 import { Moderation } from './moderation.js';
@@ -28,7 +28,7 @@ export interface CompletionQueueSetup {
   readonly pasid: number;
   readonly ignoresOverrun: boolean;
   /** Sent in place of events; undefined: it tells `eq`. */
-  readonly message: CqMessage | undefined;
+  readonly message: QueueMessage | undefined;
 }
 
 /** The completion that a device is writing: all but its last word, of which it is exactly as long. */

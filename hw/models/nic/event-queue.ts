@@ -1,11 +1,10 @@
 import { EQE, SYNDROMES } from '../../regs/nic.js';
-import { EQ_STATES, EQ_STATUS, MESSAGE } from '../../regs/nic-contexts.js';
+import { EQ_STATES, EQ_STATUS } from '../../regs/nic-contexts.js';
 import type { NicFunction } from './function.js';
+import { QueueMessage } from './queue-message.js';
 import type { Ring } from './ring.js';
 
 const INDEX_MASK = 0xff_ffff;
-const NO_ADDRESS = -1;
-const NOTHING = new Uint8Array(0);
 /** Bytes before the word that has the owner. */
 const BODY_BYTES = EQE.owner - 3;
 
@@ -47,16 +46,12 @@ export class EventQueue {
   state: number;
   /** `EQ_STATUS`; with any other than `ok` it takes no events any more. */
   status: number = EQ_STATUS.ok;
-  /** Its message was masked when it was to be sent. */
-  isHeld = false;
   /** Interrupts that are to be lost: a door for tests. */
   drops = 0;
   /** Completion queues that report here: with any, it cannot be destroyed. */
   cqs = 0;
   readonly #size: number;
-  /** What was read of its message. */
-  readonly #message: Uint8Array;
-  readonly #messageView: DataView;
+  readonly #message: QueueMessage;
   #isGone = false;
 
   constructor(fn: NicFunction, number: number, setup: EventQueueSetup) {
@@ -65,13 +60,13 @@ export class EventQueue {
     this.setup = setup;
     this.state = setup.isAlwaysArmed ? EQ_STATES.alwaysArmed : EQ_STATES.fired;
     this.#size = 2 ** setup.logSize;
-    this.#message = setup.message === NO_ADDRESS ? NOTHING : new Uint8Array(MESSAGE.sizeBytes);
-    this.#messageView = new DataView(this.#message.buffer);
+    this.#message = new QueueMessage(fn, setup.vector, setup.message);
   }
 
   /** It takes and sends nothing any more. */
   destroy(): void {
     this.#isGone = true;
+    this.#message.destroy();
   }
 
   /** An event of a type. @param fill writes its data, little-endian; keep it, where events are many */
@@ -139,9 +134,7 @@ export class EventQueue {
 
   /** The message was changed or unmasked. */
   kick(): void {
-    if (!this.isHeld) return;
-    this.isHeld = false;
-    if (this.producer !== this.consumer) this.#fire();
+    if (this.#message.release() && this.producer !== this.consumer) this.#fire();
   }
 
   #fail(status: number, syndrome: number): void {
@@ -151,23 +144,7 @@ export class EventQueue {
 
   /** Sends its message, which may bring anything with it: the last thing that a call does. */
   #fire(): void {
-    const { irq, dma } = this.fn.device;
-    if (this.drops > 0) {
-      this.drops--;
-      return;
-    }
-    const { message } = this.setup;
-    if (message === NO_ADDRESS) {
-      irq.msix(this.setup.vector);
-      return;
-    }
-    if (!dma.read(message, this.#message, 0, MESSAGE.sizeBytes) || this.#isGone) return;
-    const view = this.#messageView;
-    if ((view.getUint32(MESSAGE.control, true) & MESSAGE.masked) !== 0) {
-      this.isHeld = true;
-      return;
-    }
-    const lo = view.getInt32(MESSAGE.addressLo, true);
-    irq.post(lo & ~3, view.getInt32(MESSAGE.addressHi, true), view.getInt32(MESSAGE.data, true));
+    if (this.drops > 0) this.drops--;
+    else this.#message.send();
   }
 }

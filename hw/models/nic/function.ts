@@ -121,7 +121,6 @@ export class NicFunction {
     for (let type = 0; type < EVENT_TYPES; type++) {
       if (this.#subscribers[type] === eq.number) this.#subscribers[type] = NO_EQ;
     }
-    if (eq.setup.message >= 0) this.device.messages--;
     this.eqs[eq.number] = undefined;
     this.eqNumbers.free(eq.number);
   }

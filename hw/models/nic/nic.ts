@@ -55,7 +55,7 @@ export class Nic implements Model {
   readonly engine: Engine;
   readonly faults = new Faults();
   readonly mailboxes: Mailboxes;
-  /** Event queues whose message is in memory. */
+  /** Queues whose message is in memory. */
   messages = 0;
   /** The event that is being written. */
   readonly eqe = new Uint8Array(NIC.EQE.sizeBytes);

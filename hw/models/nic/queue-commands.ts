@@ -20,7 +20,7 @@ import {
 import { bitAt, at as wordAt, getWord, setAddress, setWord } from '../../regs/nic-words.js';
 import type { CommandTable } from './commands/table.js';
 import { CompletionQueue } from './completion-queue.js';
-import { CqMessage } from './cq-message.js';
+import { QueueMessage } from './queue-message.js';
 import type { NicFunction } from './function.js';
 import { LOG_MAX } from './options.js';
 import { readPageList } from './page-list.js';
@@ -62,7 +62,7 @@ function createCq(fn: NicFunction, input: Uint32Array, output: Uint32Array): num
   const sizeBytes = 2 ** logSize * CQE.sizeBytes;
   const pages = readPageList(fn, input, PAGE_LIST, sizeBytes, LOG_PAGE + logPage);
   if (typeof pages === 'number') return pages;
-  const message = cqMessage(fn, input);
+  const message = messageOf(fn, input);
   if (typeof message === 'number') return message;
   const number = fn.cqNumbers.alloc();
   if (number < 0) {
@@ -87,18 +87,18 @@ function createCq(fn: NicFunction, input: Uint32Array, output: Uint32Array): num
 }
 
 /** The message that a completion queue has of its own, if it has. @returns a status for one that cannot be */
-function cqMessage(fn: NicFunction, input: Uint32Array): CqMessage | number | undefined {
+function messageOf(fn: NicFunction, input: Uint32Array): QueueMessage | number | undefined {
   if (getWord(input, CQC.hasOwnMessage, CQ_CONTEXT) === 0) return undefined;
   const { device } = fn;
   const { msix, imsCapacity } = device.settings;
   if (getWord(input, CQC.inMemory, CQ_CONTEXT) === 0) {
     const vector = getWord(input, CQC.intr, CQ_CONTEXT);
-    return vector < msix ? new CqMessage(fn, vector, NO_ADDRESS) : STATUS.badParameter;
+    return vector < msix ? new QueueMessage(fn, vector, NO_ADDRESS) : STATUS.badParameter;
   }
   const at = (CQ_CONTEXT + CQC.message) / 4;
   const address = fn.dma.address(input[at + 1]!, input[at]!);
   if (address === NO_ADDRESS || address % MESSAGE.sizeBytes !== 0) return STATUS.badParameter;
-  return device.messages < imsCapacity ? new CqMessage(fn, 0, address) : STATUS.noResources;
+  return device.messages < imsCapacity ? new QueueMessage(fn, 0, address) : STATUS.noResources;
 }
 
 function modifyCq(fn: NicFunction, input: Uint32Array): number {

@@ -42,7 +42,6 @@ function create(fn: NicFunction, input: Uint32Array, output: Uint32Array): numbe
   const events = eventsOf(input);
   const ring = new Ring(sizeBytes, LOG_PAGE + logPage, pages);
   const eq = new EventQueue(fn, number, { uar, logSize, ring, logPage, vector, message, events, isAlwaysArmed });
-  if (message !== NO_MESSAGE) device.messages++;
   fn.eqs[number] = eq;
   fn.subscribe(eq);
   setWord(output, EQN, number);

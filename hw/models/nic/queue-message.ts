@@ -2,13 +2,15 @@ import { NO_ADDRESS } from '../../endpoint/index.js';
 import { MESSAGE } from '../../regs/nic-contexts.js';
 import type { NicFunction } from './function.js';
 
-/** The interrupt of one completion queue, which tells no event queue: an entry of the MSI-X table, or a message in memory. */
-export class CqMessage {
+const NOTHING = new Uint8Array(0);
+
+/** The interrupt of a queue: an entry of the MSI-X table, or a message in memory, which is read each time. */
+export class QueueMessage {
   readonly #fn: NicFunction;
   readonly #vector: number;
   readonly #address: number;
-  readonly #bytes = new Uint8Array(MESSAGE.sizeBytes);
-  readonly #view = new DataView(this.#bytes.buffer);
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   /** It was masked when it was to be sent. */
   #isHeld = false;
   #isGone = false;
@@ -18,25 +20,34 @@ export class CqMessage {
     this.#fn = fn;
     this.#vector = vector;
     this.#address = address;
+    this.#bytes = address === NO_ADDRESS ? NOTHING : new Uint8Array(MESSAGE.sizeBytes);
+    this.#view = new DataView(this.#bytes.buffer);
     if (address !== NO_ADDRESS) fn.device.messages++;
   }
 
-  /** It is sent no more. */
+  /** It is sent no more; harmless when that was done. */
   destroy(): void {
+    if (this.#isGone) return;
     this.#isGone = true;
     if (this.#address !== NO_ADDRESS) this.#fn.device.messages--;
   }
 
-  /** The message was changed or unmasked. */
-  kick(): void {
-    if (!this.#isHeld) return;
+  /** It is not held any more. @returns whether it was */
+  release(): boolean {
+    const wasHeld = this.#isHeld;
     this.#isHeld = false;
-    this.send();
+    return wasHeld;
+  }
+
+  /** The message was changed or unmasked: if it was held, it is sent now. */
+  kick(): void {
+    if (this.release()) this.send();
   }
 
   /** Sends it, which may bring anything with it: the last thing that a call does. */
   send(): void {
     const { irq, dma } = this.#fn.device;
+    if (this.#isGone) return;
     if (this.#address === NO_ADDRESS) {
       irq.msix(this.#vector);
       return;
