@@ -173,8 +173,9 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
       'dev reload DEV [action {driver_reinit|fw_activate}] [limit no_reset]\n' +
       'port show [DEV/PORT] | port add DEV flavour pcisf pfnum N sfnum N [controller N] | port del DEV/PORT\n' +
       'port function set DEV/PORT [hw_addr ADDRESS] [state {active|inactive}] [roce {enable|disable}] [max_io_eqs N]\n' +
+      '  [{migratable|ipsec_crypto|ipsec_packet} {enable|disable}]\n' +
       'resource show DEV | health show [DEV] | health recover DEV reporter NAME\n' +
-      'DEV is pci/0000:06:00.0, DEV/PORT that with the number of a port.',
+      'DEV is pci/0000:06:00.0, DEV/PORT that with the number of a port, or the name of its network device.',
     run: async (context) => (await import('./commands/devlink.js')).devlink(context),
   },
   {

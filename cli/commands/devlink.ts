@@ -30,12 +30,12 @@ interface Request {
 
 /** What is between `devlink` and the words of an action. */
 const ACTIONS: Readonly<Record<string, (request: Request) => Promise<Shown | undefined>>> = {
-  'dev show': async ({ all, words: [handle] }) =>
-    byHandle('dev', all, handle, (name, devlink) => view.device(name, devlink.isReloadFailed())),
-  'dev info': async ({ all, words: [handle] }) =>
-    byHandle('info', all, handle, async (name, devlink) => view.info(name, await devlink.info())),
-  'dev eswitch show': async ({ all, words: [handle] }) =>
-    byHandle('dev', all, needed(handle, 'DEV'), (name, devlink) => view.eswitch(name, devlink.eswitchMode())),
+  'dev show': async ({ all, words }) =>
+    byHandle('dev', all, single(words), (name, devlink) => view.device(name, devlink.isReloadFailed())),
+  'dev info': async ({ all, words }) =>
+    byHandle('info', all, single(words), async (name, devlink) => view.info(name, await devlink.info())),
+  'dev eswitch show': async ({ all, words }) =>
+    byHandle('dev', all, needed(single(words), 'DEV'), (name, devlink) => view.eswitch(name, devlink.eswitchMode())),
   'dev eswitch set': async ({ all, words: [handle, ...rest] }) => {
     const { mode } = pairs(rest, ['mode']);
     await find(all, handle)[1].setEswitchMode(oneOf(needed(mode, 'mode'), ['legacy', 'switchdev'], 'mode'));
@@ -62,7 +62,8 @@ const ACTIONS: Readonly<Record<string, (request: Request) => Promise<Shown | und
     const done = await find(all, handle)[1].reload(options);
     return done === undefined ? undefined : view.reload(done);
   },
-  'port show': async ({ all, words: [wanted] }) => {
+  'port show': async ({ all, words }) => {
+    const wanted = single(words);
     const ports = all.flatMap(([handle, devlink]) =>
       devlink.ports().map((it): [string, PortView] => [`${handle}/${it.index}`, it]),
     );
@@ -85,8 +86,8 @@ const ACTIONS: Readonly<Record<string, (request: Request) => Promise<Shown | und
     const port = await find(all, handle)[1].addPort(wanted);
     return view.byHandle('port', [[`${handle}/${port.index}`, view.port(`${handle}/${port.index}`, port)]]);
   },
-  'port del': async ({ all, words: [place] }) => {
-    const [devlink, index] = findPort(all, place);
+  'port del': async ({ all, words }) => {
+    const [devlink, index] = findPort(all, single(words));
     await devlink.deletePort(index);
     return undefined;
   },
@@ -106,10 +107,10 @@ const ACTIONS: Readonly<Record<string, (request: Request) => Promise<Shown | und
     await devlink.setPortFunction(index, settings);
     return undefined;
   },
-  'resource show': async ({ all, words: [handle] }) =>
-    byHandle('resources', all, needed(handle, 'DEV'), (name, devlink) => view.resources(name, devlink.resources())),
-  'health show': async ({ all, words: [handle] }) =>
-    byHandle('health', all, handle, (name, devlink) => view.health(name, devlink.reporters())),
+  'resource show': async ({ all, words }) =>
+    byHandle('resources', all, needed(single(words), 'DEV'), (name, devlink) => view.resources(name, devlink.resources())),
+  'health show': async ({ all, words }) =>
+    byHandle('health', all, single(words), (name, devlink) => view.health(name, devlink.reporters())),
   'health recover': async ({ all, words: [handle, ...rest] }) => {
     const { reporter } = pairs(rest, ['reporter']);
     await find(all, handle)[1].recover(needed(reporter, 'reporter'));
@@ -135,12 +136,18 @@ export async function devlink({ system, args, out }: Context): Promise<void> {
 /** The action that is named by the first words, and the other words. */
 function actionOf(words: readonly string[]): [name: string, rest: readonly string[]] {
   const [only] = words;
-  if (words.length === 1 && only !== undefined && SHORT[only] !== undefined) return [SHORT[only], []];
+  if (words.length === 1 && only !== undefined && Object.hasOwn(SHORT, only)) return [SHORT[only]!, []];
   for (const count of [3, 2]) {
     const name = words.slice(0, count).join(' ');
     if (words.length >= count && ACTIONS[name] !== undefined) return [name, words.slice(count)];
   }
   throw new UsageError(`devlink has no command '${words.join(' ')}', but ${Object.keys(ACTIONS).join(', ')}`);
+}
+
+/** The one word of an action that takes no more, where it is there. */
+function single([word, more]: readonly string[]): string | undefined {
+  if (more !== undefined) throw new UsageError(`one argument too many: '${more}'`);
+  return word;
 }
 
 /** The values behind words: `flavour pcisf pfnum 0`. */

@@ -68,6 +68,7 @@ export class ByteLimits {
     }
     if (this.#limit === Infinity) {
       this.#completed += bytes;
+      this.#previousQueued = this.#queued;
       return;
     }
     const queued = this.#queued;

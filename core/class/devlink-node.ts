@@ -199,7 +199,7 @@ export class DevlinkNode implements Devlink {
     if (reload === undefined) throw new Errno('EOPNOTSUPP', `${this.handle}: cannot be reloaded`);
     const { action, limit } = checkReload(reload, options);
     yield* settle(reload.down(action, limit));
-    for (const item of this.#params.values()) item.loadNext();
+    if (action === 'driver_reinit') for (const item of this.#params.values()) item.loadNext();
     let done: readonly ReloadAction[];
     try {
       done = yield* settle(reload.up(action, limit));

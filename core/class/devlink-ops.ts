@@ -10,7 +10,7 @@ export interface DevlinkReload {
   readonly limits?: readonly ReloadLimit[];
   /** Goes down, as at unbind; when it throws, it is up. */
   down(action: ReloadAction, limit: ReloadLimit | undefined): MaybePromise<void>;
-  /** Comes up, with the parameters as they are now. @returns what was done */
+  /** Comes up, with the parameters as they are now: those that were set, after `driver_reinit`. @returns what was done */
   up(action: ReloadAction, limit: ReloadLimit | undefined): MaybePromise<readonly ReloadAction[]>;
 }
 

@@ -5,15 +5,19 @@ import { DeviceClass } from './device-class.js';
 export type EswitchMode = 'legacy' | 'switchdev';
 /** What a port is. @see Linux 7.2 include/uapi/linux/devlink.h enum devlink_port_flavour */
 export type PortFlavour = 'physical' | 'cpu' | 'dsa' | 'pcipf' | 'pcivf' | 'virtual' | 'unused' | 'pcisf';
-/** What is wanted of the function of a port, and whether its driver has it. */
+/** What is wanted of the function of a port. @see Linux 7.2 include/uapi/linux/devlink.h enum devlink_port_fn_state */
 export type FunctionState = 'inactive' | 'active';
+/** Whether the driver of that function has it. @see Linux 7.2 include/uapi/linux/devlink.h enum devlink_port_fn_opstate */
 export type FunctionOpstate = 'detached' | 'attached';
 /** When a parameter takes effect: at once; when the driver starts anew; when the device does. */
 export type ParamCmode = 'runtime' | 'driverinit' | 'permanent';
 /** Unsigned numbers of 8, 16 and 32 bits. */
 export type ParamType = 'bool' | 'u8' | 'u16' | 'u32' | 'string';
+/** What a parameter can be: of its {@link ParamType}. */
 export type ParamValue = boolean | number | string;
+/** What a reload does: the driver starts anew, or the firmware does. @see Linux 7.2 include/uapi/linux/devlink.h enum devlink_reload_action */
 export type ReloadAction = 'driver_reinit' | 'fw_activate';
+/** What a reload must do without. @see Linux 7.2 include/uapi/linux/devlink.h enum devlink_reload_limit */
 export type ReloadLimit = 'no_reset';
 
 /** The function behind a port. What the device does not tell, or nobody has set, is absent. */
@@ -159,7 +163,7 @@ export interface Devlink {
    */
   setParam(name: string, value: ParamValue, cmode?: ParamCmode): MaybePromise<void>;
   /**
-   * Has the driver start anew, with the parameters that were set.
+   * Has the driver start anew; with the parameters that were set by `driver_reinit`.
    * @returns what was done, when an action or a limit was named
    * @throws {Errno} EOPNOTSUPP, EINVAL for what cannot be asked for; what the driver throws: when that was in coming up, the device is
    *   down, and {@link isReloadFailed}

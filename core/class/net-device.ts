@@ -42,7 +42,7 @@ export interface Coalesce {
   readonly txFrames: number;
 }
 
-/** @see Linux 7.2 include/linux/ethtool.h struct ethtool_channels */
+/** How many queues there are, and can be. @see Linux 7.2 include/linux/ethtool.h struct ethtool_channels */
 export interface Channels {
   /** Pairs of a transmit and a receive queue. */
   readonly combined: number;
@@ -93,6 +93,7 @@ export interface NetInfo {
   readonly queues: readonly QueueInfo[];
 }
 
+/** How a transmit queue stands. */
 export interface QueueInfo {
   readonly isStopped: boolean;
   /** Times that the watchdog found it stuck. */

@@ -1,5 +1,5 @@
 import type { Device } from '../device/index.js';
-import { Errno } from '../lib/errno.js';
+import { Errno, joinErrors } from '../lib/errno.js';
 import { type Flow, type MaybePromise, chain, run, settle } from '../lib/flow.js';
 import type { Subscription } from '../lib/signal.js';
 import { Handlers } from './handlers.js';
@@ -247,19 +247,19 @@ export class NetNode extends NetSettings implements NetDevice, QueuesOwner {
   }
 
   setRxMode(change: Partial<RxMode>): MaybePromise<void> {
-    const mode = { ...this.#rxMode, ...change };
-    for (const text of mode.unicast) {
+    for (const text of change.unicast ?? []) {
       if (!isDeviceMac(parseMac(text))) throw new Errno('EINVAL', `${this.dev.name}: ${text}: is no address of one device`);
     }
-    for (const text of mode.multicast) {
+    for (const text of change.multicast ?? []) {
       if ((parseMac(text)[0]! & 1) === 0) throw new Errno('EINVAL', `${this.dev.name}: ${text}: is no address of a group`);
     }
     const set = this.has('setRxMode', 'what it receives cannot be chosen');
-    return this.serial.run(() =>
-      chain(set.call(this.#operations, mode), () => {
+    return this.serial.run(() => {
+      const mode = { ...this.#rxMode, ...change };
+      return chain(set.call(this.#operations, mode), () => {
         this.#rxMode = mode;
-      }),
-    );
+      });
+    });
   }
 
   statistics(): MaybePromise<NetStatistics> {
@@ -296,17 +296,18 @@ export class NetNode extends NetSettings implements NetDevice, QueuesOwner {
     return this.#isOpen ? run(this.#reopen(change)) : change();
   }
 
-  /** What is refused leaves it open, as it was. */
+  /** What is refused leaves it open, as it was; closed where that fails too. */
   *#reopen(change: () => MaybePromise<void>): Flow<void> {
     yield* settle(this.#close());
-    let refused: { readonly error: unknown } | undefined;
-    try {
-      yield* settle(change());
-    } catch (error) {
-      refused = { error };
+    const errors: unknown[] = [];
+    for (const step of [change, () => this.#open()]) {
+      try {
+        yield* settle(step());
+      } catch (error) {
+        errors.push(error);
+      }
     }
-    yield* settle(this.#open());
-    if (refused !== undefined) throw refused.error;
+    if (errors.length > 0) throw joinErrors(errors, `opening ${this.dev.name} again`);
   }
 
   #setMtu(mtu: number): MaybePromise<void> {

@@ -50,12 +50,14 @@ export abstract class NetSettings {
 
   setRing(change: { readonly rx?: number; readonly tx?: number }): MaybePromise<void> {
     const set = this.has('setRing', 'the size of its rings is fixed');
-    const { maxRx, maxTx, rx: oldRx, tx: oldTx } = this.ring();
-    const { rx = oldRx, tx = oldTx } = change;
-    if (!(Number.isInteger(rx) && rx >= 1 && rx <= maxRx && Number.isInteger(tx) && tx >= 1 && tx <= maxTx)) {
-      throw new Errno('EINVAL', `${this.dev.name}: rings of ${rx} and ${tx}: must be 1 to ${maxRx} and 1 to ${maxTx}`);
-    }
-    return this.serial.run(() => this.reopened(() => set.call(this.#operations, { rx, tx })));
+    return this.serial.run(() => {
+      const { maxRx, maxTx, rx: oldRx, tx: oldTx } = this.ring();
+      const { rx = oldRx, tx = oldTx } = change;
+      if (!(Number.isInteger(rx) && rx >= 1 && rx <= maxRx && Number.isInteger(tx) && tx >= 1 && tx <= maxTx)) {
+        throw new Errno('EINVAL', `${this.dev.name}: rings of ${rx} and ${tx}: must be 1 to ${maxRx} and 1 to ${maxTx}`);
+      }
+      return this.reopened(() => set.call(this.#operations, { rx, tx }));
+    });
   }
 
   receiveHash(): ReceiveHash {

@@ -23,7 +23,7 @@ export interface Watched {
 }
 
 /**
- * Finds transmit queues that are stuck: stopped, and nothing sent for too long. There is a timer only while a queue is stopped.
+ * Finds transmit queues that are stuck: stopped, and nothing sent for too long. A timer begins only where a queue is stopped.
  * @see Linux 7.2 net/sched/sch_generic.c dev_watchdog
  */
 export class NetWatchdog {

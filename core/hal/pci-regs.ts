@@ -142,8 +142,9 @@ export const MSIX_PBA = reg32('MSIX_PBA', 0x08, { bar: field(2, 0, 'ro'), offset
 export const ATS_CONTROL = reg16('ATS_CONTROL', 0x06, { unit: field(4, 0), enable: field(15) });
 /** Page requests. @see PCI Express Base Specification 5.0, 10.5.2 */
 export const PRI_CONTROL = reg16('PRI_CONTROL', 0x04, { enable: field(0), reset: field(1) });
+/** How many requests the device can have under way. */
 export const PRI_CAPACITY = reg32('PRI_CAPACITY', 0x08, {}, { mode: 'ro' });
-/** How many requests may be under way. */
+/** How many it may have under way. */
 export const PRI_ALLOCATION = reg32('PRI_ALLOCATION', 0x0c);
 /** Process address spaces. @see PCI Express Base Specification 5.0, 7.8.9 */
 export const PASID_CAPS = reg16('PASID_CAPS', 0x04, {
@@ -151,6 +152,7 @@ export const PASID_CAPS = reg16('PASID_CAPS', 0x04, {
   privileged: field(2, 2, 'ro'),
   width: field(12, 8, 'ro'),
 });
+/** What of it is in use: written by software. */
 export const PASID_CONTROL = reg16('PASID_CONTROL', 0x06, { enable: field(0), execute: field(1), privileged: field(2) });
 
 /** Registers of an entry of the MSI-X table, from its start. */

@@ -315,11 +315,15 @@ export class DmaMapper implements MemorySource {
     device.delete(mapping);
     this.debug.removed(mapping);
     if (mapping.space !== undefined) this.#endIova(mapping, mapping.space);
-    if (direction !== 'to-device' && (attrs & DmaAttr.SKIP_CPU_SYNC) === 0) mapping.copy(0, mapping.sizeBytes, false);
-    mapping.pieces = NO_PIECES;
-    this.freePieces(pieces);
     if (mapping.space !== undefined)
       this.#ended.add(mapping, this.core.devresHooks === undefined ? undefined : new Error('unmapped'));
+    try {
+      if (direction !== 'to-device' && (attrs & DmaAttr.SKIP_CPU_SYNC) === 0) mapping.copy(0, mapping.sizeBytes, false);
+    } finally {
+      // An array that was detached or made shorter meanwhile takes nothing any more.
+      mapping.pieces = NO_PIECES;
+      this.freePieces(pieces);
+    }
   }
 
   #endIova(mapping: DmaMapping, space: IovaSpace): void {

@@ -19,4 +19,5 @@ export interface BusDriver<D extends Device = Device, S = unknown> extends Drive
   readonly bus: string;
 }
 
+/** Where drivers of such buses are bound. */
 export const BusDriver: Token<BusDriver> = token<BusDriver>('BusDriver');

@@ -32,7 +32,7 @@ export interface VfioDeviceInfo {
   readonly irqs: number;
 }
 
-/** @see Linux 7.2 include/uapi/linux/vfio.h struct vfio_region_info */
+/** What a region is, and what can be done with it. @see Linux 7.2 include/uapi/linux/vfio.h struct vfio_region_info */
 export interface VfioRegionInfo {
   readonly index: number;
   /** 0 for one that the device does not have. */
@@ -42,7 +42,7 @@ export interface VfioRegionInfo {
   readonly mmap: boolean;
 }
 
-/** @see Linux 7.2 include/uapi/linux/vfio.h struct vfio_irq_info */
+/** What the interrupts of an index are. @see Linux 7.2 include/uapi/linux/vfio.h struct vfio_irq_info */
 export interface VfioIrqInfo {
   readonly index: number;
   readonly count: number;

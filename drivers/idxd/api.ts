@@ -10,4 +10,5 @@ export interface IdxdOptions {
   readonly trafficClassOverride?: boolean;
 }
 
+/** Bound where other than the defaults are wanted. */
 export const IdxdOptions: Token<IdxdOptions> = token<IdxdOptions>('IdxdOptions');

@@ -9,4 +9,5 @@ export interface Mlx5EthOptions {
   readonly logRqSize?: number;
 }
 
+/** Bound where other than the defaults are wanted. */
 export const Mlx5EthOptions: Token<Mlx5EthOptions> = token<Mlx5EthOptions>('Mlx5EthOptions');

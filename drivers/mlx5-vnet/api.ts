@@ -31,4 +31,5 @@ export interface Mlx5VnetOptions {
   readonly pairs?: number;
 }
 
+/** Bound where other than the defaults are wanted. */
 export const Mlx5VnetOptions: Token<Mlx5VnetOptions> = token<Mlx5VnetOptions>('Mlx5VnetOptions');

@@ -231,4 +231,5 @@ export interface Mlx5Options {
   readonly enableVnet?: boolean;
 }
 
+/** Bound where other than the defaults are wanted. */
 export const Mlx5Options: Token<Mlx5Options> = token<Mlx5Options>('Mlx5Options');

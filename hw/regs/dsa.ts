@@ -108,6 +108,7 @@ export const GRPCAP = reg64('GRPCAP', 0x30, {
   readBufferLimit: ro(17),
   progressLimit: ro(18),
 });
+/** How many engines there are. */
 export const ENGCAP = reg64('ENGCAP', 0x38, { engines: ro(7, 0) });
 /** The first of four: bit n of the 256, operation n. */
 export const OPCAP = reg64('OPCAP', 0x40, {}, { mode: 'ro' });
@@ -119,19 +120,18 @@ export const TABLE_OFFSETS = reg64('TABLE_OFFSETS', 0x60, {
   msixPerm: ro(47, 32),
   ims: ro(63, 48),
 });
+/** Bytes. */
 export const TABLE_UNIT = 0x100;
-
 /** 13 event log, 12 interrupts for unprivileged work, 7:0 limit of read buffers. Written only while the device is disabled. */
 export const GENCFG = reg32('GENCFG', 0x80, { evlEnable: field(13), userInterrupts: field(12), readBufferLimit: field(7, 0) });
-
 /** Which causes interrupt: 2 event log, 1 halt, 0 software error. */
 export const GENCTRL = reg32('GENCTRL', 0x88, { evl: field(2), halt: field(1), softwareError: field(0) });
-
 /** 3:2 the reset it needs when halted, 1:0 state. */
 export const GENSTATUS = reg32('GENSTATUS', 0x90, { resetNeeded: ro(3, 2), state: ro(1, 0) });
+/** `GENSTATUS.state`. */
 export const STATES = { disabled: 0, enabled: 1, draining: 2, halted: 3 } as const;
+/** `GENSTATUS.resetNeeded`. */
 export const RESETS = { software: 0, flr: 1, warm: 2, cold: 3 } as const;
-
 /** Why MSI-X message 0 was sent. */
 export const INTCAUSE = reg32('INTCAUSE', 0x98, {
   handlesRevoked: field(31, 31, 'w1c'),
@@ -232,14 +232,12 @@ export const SWERROR_BATCH = reg64('SWERROR_BATCH', 0xc8, { flags: ro(63, 32), i
 export const SWERROR_ADDRESS = reg64('SWERROR_ADDRESS', 0xd0, {}, { mode: 'ro' });
 /** Errors beside the statuses of {@link STATUS}. */
 export const SWERRORS = { pciConfiguration: 0x51, commandActive: 0x52 } as const;
-
 /** The event log: where it is (4 KiB aligned), and its address space. Written only while it is off. */
 export const EVLCFG = reg64('EVLCFG', 0xe0, { base: field(63, 12), privileged: field(1), pasidEnable: field(0) });
 /** Entries, 64 to 65,535, and the PASID. */
 export const EVLCFG_SIZE = reg64('EVLCFG_SIZE', 0xe8, { pasid: field(35, 16), size: field(15, 0) });
 /** 62 interrupt pending, 47:32 tail (the device's), 15:0 head (software's): entry numbers. Full when the tail is just behind the head. */
 export const EVLSTATUS = reg64('EVLSTATUS', 0xf0, { pending: field(62, 62, 'w1c'), tail: ro(47, 32), head: field(15, 0) });
-
 /** Bytes from one message's permission to the next. */
 export const MSIX_PERM_BYTES = 8;
 /** For whom a message is: 31:12 PASID, 3 it counts, 2 anybody. At `TABLE_OFFSETS.msixPerm`. */
@@ -289,15 +287,17 @@ export const WQ_MODE = reg32('WQ_MODE', 0x08, {
   blockOnFault: field(1),
   dedicated: field(0),
 });
+/** Binary logarithms of what a batch may have of descriptors, and a transfer of bytes. */
 export const WQ_LIMITS = reg32('WQ_LIMITS', 0x0c, { maxBatchShift: field(8, 5), maxTransferShift: field(4, 0) });
+/** The message that tells of occupancy, and of how many descriptors; with `WQCAP.occupancyInterrupt`. */
 export const WQ_OCCUPANCY_HANDLE = reg32('WQ_OCCUPANCY_HANDLE', 0x10, { ims: field(16), handle: field(15, 0) });
 export const WQ_OCCUPANCY_LIMIT = reg32('WQ_OCCUPANCY_LIMIT', 0x14, { enable: field(16), limit: field(15, 0) });
 /** 31:30 state: one of {@link WQ_STATES}; 15:0 descriptors in the queue. */
 export const WQ_STATUS = reg32('WQ_STATUS', 0x18, { state: ro(31, 30), occupancy: ro(15, 0) });
+/** `WQ_STATUS.state`. */
 export const WQ_STATES = { disabled: 0, enabled: 1, busy: 2 } as const;
 /** The first of eight words: the operations that the queue allows; with `WQCAP.opConfig`. */
 export const WQ_OPERATIONS = reg32('WQ_OPERATIONS', 0x20);
-
 /** Length of a descriptor, and of a completion record with its alignment, in bytes. */
 export const DESCRIPTOR_BYTES = 64;
 export const COMPLETION_BYTES = 32;
@@ -315,7 +315,6 @@ const DIF_FIELDS = {
 const OTHER_FIELDS = { expected: 40, patternHigh: 40, destination2: 40, ...DELTA_FIELDS, ...CRC_FIELDS, ...DIF_FIELDS } as const;
 /** Bytes of a descriptor where its fields begin; those from 40 on are the operation's own. */
 export const DESCRIPTOR = { ...COMMON_FIELDS, ...OTHER_FIELDS } as const;
-
 /** Bytes of a completion record. */
 export const COMPLETION = { status: 0, result: 1, bytes: 4, faultAddress: 8, invalidFlags: 16, deltaSize: 16, crc: 16 } as const;
 
@@ -392,6 +391,7 @@ export const STATUS = {
   readbackFault: 0x1f,
   hardware: 0x20,
 } as const;
+/** The fault was of a write. */
 export const STATUS_WRITE = 0x80;
 
 /** DIF blocks by `difFlags` bits 1:0, without the {@link DIF_BYTES} that follow each; its other bits, and those of source and destination. */

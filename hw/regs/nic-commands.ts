@@ -28,6 +28,7 @@ export const CMD = {
   status: at(0x3c, 7, 0),
   inlineBytes: 16,
 } as const;
+/** Bit 0 of `CMD.status`. */
 export const CMD_OWNED_BY_HARDWARE = 1;
 /** Slots at most: the last one is for commands about pages. */
 export const CMD_SLOTS_MAX = 32;
@@ -140,6 +141,7 @@ export const OPCODES = {
   /** Ours: where packets go that come to the function's port. */
   SET_RX_TIR: 0xc04,
 } as const;
+/** One of {@link OPCODES}. */
 export type OpcodeName = keyof typeof OPCODES;
 
 /** Every input and output. */
@@ -155,10 +157,12 @@ export const HEADER = {
 export const FUNCTION_ID = at(0x08, 15, 0);
 /** Commands about one object, by its number; also the number in the output of who makes one. */
 export const EQN = at(0x08, 7, 0);
+/** Likewise, of objects that are no event queue. */
 export const OBJECT = at(0x08, 23, 0);
 
 /** QUERY_HCA_CAP: 0 general; bit 0 of the modifier: the current ones. */
 export const CAPS_OFFSET = 0x10;
+/** Bytes of {@link CAPS}. */
 export const CAPS_BYTES = 0x100;
 /** Capabilities, from {@link CAPS_OFFSET} on. Ours in their places; their names are those of the real device. */
 export const CAPS = {
@@ -205,6 +209,7 @@ export const MANAGE_PAGES = { cannotGive: 0, give: 1, take: 2, count: at(0x0c), 
 export const ISSI = { current: at(0x08, 15, 0), supported: at(0x6c), outBytes: 0x70 } as const;
 /** INIT_HCA: 16 bytes that name the software. SET_DRIVER_VERSION: 64 bytes of text from 0x10 on. */
 export const SW_OWNER_ID = 0x10;
+/** SET_DRIVER_VERSION: its text. */
 export const DRIVER_VERSION = { offset: 0x10, sizeBytes: 64 } as const;
 /** TEARDOWN_HCA: in the modifier word. */
 export const TEARDOWN = { profile: at(0x08, 15, 0), graceful: 0, force: 1, state: bitAt(0x0c, 0) } as const;

@@ -13,6 +13,7 @@ import { at, bitAt } from './nic-words.js';
 export const EQ_CONTEXT = 0x10;
 /** Two words for each 64 types, the high one first: {@link eventBit}. */
 export const EQ_EVENTS = 0x58;
+/** CREATE_EQ, CREATE_CQ: addresses of pages, 8 bytes each, from here on. */
 export const PAGE_LIST = 0x110;
 /** Context of an event queue: 64 bytes. */
 export const EQC = {
@@ -31,6 +32,7 @@ export const EQC = {
   message: 0x30,
   sizeBytes: 64,
 } as const;
+/** `EQC.state`. */
 export const EQ_STATES = { armed: 0x9, fired: 0xa, alwaysArmed: 0xb } as const;
 /** `EQC.status`. */
 export const EQ_STATUS = { ok: 0, overrun: 9, writeFailed: 10 } as const;
@@ -55,7 +57,9 @@ export const MESSAGE = { sizeBytes: 16, addressLo: 0x0, addressHi: 0x4, data: 0x
 
 /** CREATE_CQ: context here, pages from {@link PAGE_LIST} on. MODIFY_CQ: what is to be changed, and the context. */
 export const CQ_CONTEXT = 0x10;
+/** MODIFY_CQ: bits that say what of {@link CQC} is to be changed. */
 export const CQ_MODIFY = { select: at(0x0c), period: 1, count: 2 } as const;
+/** Context of a completion queue: 64 bytes. */
 export const CQC = {
   status: at(0x00, 31, 28),
   /** What has come when it is full is dropped, and no error. */
@@ -80,7 +84,9 @@ export const CQC = {
   record: 0x38,
   sizeBytes: 64,
 } as const;
+/** `CQC.state`. */
 export const CQ_STATES = { armed: 0x6, solicited: 0x9, fired: 0xa, error: 0xf } as const;
+/** Limits of `CQC.period`, in microseconds, and of `CQC.maxCount`, in completions. */
 export const MODERATION = { maxPeriodUs: 4095, maxCount: 65_535 } as const;
 
 /** Ours: the address space of a queue, with its rings and its doorbell record; invalid: that of the function. */
@@ -90,9 +96,11 @@ export const PASID = { valid: bitAt(0, 31), pasid: at(0, 19, 0) } as const;
 
 /** CREATE_SQ, CREATE_RQ, MODIFY_SQ, MODIFY_RQ: the context is here; the pages are from 0xf0 of it on. */
 export const WQ_CONTEXT = 0x20;
+/** Addresses of pages, 8 bytes each, from here on in {@link WQC}. */
 export const WQ_PAGES = 0xf0;
 /** MODIFY_SQ, MODIFY_RQ: the state that it is in, and its number; the state that it is to be in is in the context. */
 export const WQ_MODIFY = { state: at(0x08, 31, 28) } as const;
+/** `WQC.state` and `WQ_MODIFY.state`. */
 export const WQ_STATES = { reset: 0, ready: 1, error: 3 } as const;
 /** Context of a send or receive queue. */
 export const WQC = {
@@ -127,19 +135,24 @@ export const TIRC = {
   loopback: bitAt(0x04, 30),
   sizeBytes: 0x40,
 } as const;
+/** Bytes of `TIRC.hashKey`. */
 export const HASH_KEY_BYTES = 40;
 
 // Ports and the switch
 
 /** Commands about a port: bit 31 another's, of a manager alone; its number. */
 export const VPORT = { other: bitAt(0x08, 31), number: at(0x08, 15, 0) } as const;
+/** `VPORT.number` of the port to the wire. */
 export const UPLINK = 0xffff;
 /** QUERY_VPORT_STATE, MODIFY_VPORT_STATE. */
 export const VPORT_STATE = { admin: at(0x0c, 7, 4), state: at(0x0c, 3, 0), down: 0, up: 1, follow: 2 } as const;
 /** QUERY_NIC_VPORT_CONTEXT gives it at 0x10; MODIFY_NIC_VPORT_CONTEXT takes it at 0x100, with what is to be changed. */
 export const NIC_VPORT_OUT = 0x10;
+/** Where MODIFY_NIC_VPORT_CONTEXT has it. */
 export const NIC_VPORT_IN = 0x100;
+/** MODIFY_NIC_VPORT_CONTEXT: bits that say what of {@link NIC_VPORT} is to be changed. */
 export const NIC_VPORT_SELECT = { select: at(0x0c), mtu: 1, promiscuous: 2, address: 4, list: 8, loopback: 16 } as const;
+/** Context of a port: MTU, what it takes, its addresses. */
 export const NIC_VPORT = {
   /** Unicast packets to itself are not delivered. */
   disableUcLoopback: bitAt(0x00, 1),
@@ -154,6 +167,7 @@ export const NIC_VPORT = {
   address: 0xf4,
   list: 0x100,
 } as const;
+/** `NIC_VPORT.listType`. */
 export const LIST_TYPES = { unicast: 0, multicast: 1 } as const;
 /** QUERY_VPORT_COUNTER: pairs of words, the high one first, from 0x10 on. */
 export const COUNTERS = [
@@ -176,7 +190,9 @@ export const COUNTERS = [
   'txDropped',
   'uarViolations',
 ] as const;
+/** One of {@link COUNTERS}. */
 export type CounterName = (typeof COUNTERS)[number];
+/** Where they begin in the output. */
 export const COUNTERS_OFFSET = 0x10;
 
 /** SET_L2_TABLE_ENTRY, DELETE_L2_TABLE_ENTRY: an address of the function's own port in the switch. */
@@ -210,4 +226,5 @@ export const VHCA = {
   state: at(0x10, 19, 16),
   swFunctionId: at(0x14),
 } as const;
+/** `VHCA.state`. */
 export const VHCA_STATES = { invalid: 0, allocated: 1, active: 2, inUse: 3, teardownRequest: 4 } as const;

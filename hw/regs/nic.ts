@@ -19,28 +19,38 @@ import { field, reg32 } from '../../core/hal/index.js';
 
 /** PCI identity. The subsystem says that it is simulated. */
 export const NIC_VENDOR = 0x15b3;
+/** That of a ConnectX-6 Dx. */
 export const NIC_DEVICE = 0x101d;
+/** Network controller, Ethernet. */
 export const NIC_CLASS = 0x02_0000;
+/** Ours. */
 export const NIC_SUBSYSTEM = { vendor: 0xbac0, device: 0x0003 };
 /** The line for a driver's table of devices. */
 export const ID = { vendor: NIC_VENDOR, device: NIC_DEVICE };
 
 /** BARs, 64-bit prefetchable memory: registers, and the windows of sub-functions. */
 export const REGISTERS_BAR = 0;
+/** Only where the profile has sub-functions. */
 export const WINDOWS_BAR = 2;
+/** Length of BAR 0 in bytes: 16 MiB. */
 export const BAR_BYTES = 0x100_0000;
+/** Where the MSI-X table is in BAR 0, in bytes. */
 export const MSIX_TABLE_OFFSET = 0x2000;
+/** Where its pending bits are in BAR 0, in bytes. */
 export const MSIX_PBA_OFFSET = 0x3000;
 /** Entries that fit in front of the pending bits. */
 export const MSIX_MAX = 256;
+/** Bytes of a UAR page, and of the pages that commands are given. */
 export const PAGE_BYTES = 0x1000;
 /** The first page of BAR 0 that is a UAR, and of a window. */
 export const FIRST_UAR = 4;
+/** The first page of a window that is a UAR. */
 export const FIRST_SF_UAR = 1;
 /** A window has `1 << (LOG_MIN_SF_SIZE + 12)` bytes. */
 export const LOG_MIN_SF_SIZE = 4;
 /** The hardware number of the first sub-function; those of the others follow. */
 export const SF_BASE_ID = 0x8000;
+/** Sub-functions at most. */
 export const SFS_MAX = 1024;
 
 /** The bytes of a word in the other order: what a register of the initialisation segment says. */
@@ -53,6 +63,7 @@ export const swap32 = (word: number): number =>
 export const FW_REV = reg32('FW_REV', 0x0, {}, { mode: 'ro' });
 /** 31:16 revision of the command interface, {@link CMDIF_REV}; 15:0 sub-minor of the firmware. */
 export const CMDIF_REV_FW_SUB = reg32('CMDIF_REV_FW_SUB', 0x4, {}, { mode: 'ro' });
+/** The revision of the command interface that this page is about. */
 export const CMDIF_REV = 5;
 /** Address of the command queue: bits 63:32, then 31:12. */
 export const CMDQ_ADDR_HI = reg32('CMDQ_ADDR_HI', 0x10);
@@ -62,6 +73,7 @@ export const CMDQ_ADDR_LO = reg32('CMDQ_ADDR_LO', 0x14);
 export const CMD_DOORBELL = reg32('CMD_DOORBELL', 0x18, {}, { mode: 'wo' });
 /** Bit 31: the firmware starts; nothing else works meanwhile. */
 export const INITIALIZING = reg32('INITIALIZING', 0x1fc, {}, { mode: 'ro' });
+/** Of {@link INITIALIZING}. */
 export const INITIALIZING_BIT = 0x8000_0000;
 /** The health buffer: 64 bytes, of which these words are used. */
 export const HEALTH = {
@@ -88,9 +100,11 @@ export const SYNDROMES = {
 } as const;
 /** Milliseconds that a command, and the start of the command queue, may take. */
 export const CMD_EXEC_TO = reg32('CMD_EXEC_TO', 0xff8, {}, { mode: 'ro' });
+/** Milliseconds that the start of the command queue may take. */
 export const CMD_Q_INIT_TO = reg32('CMD_Q_INIT_TO', 0xffc, {}, { mode: 'ro' });
 /** Nanoseconds, 64 bits. */
 export const INTERNAL_TIMER_HI = reg32('INTERNAL_TIMER_HI', 0x1000, {}, { mode: 'ro' });
+/** Bits 31:0 of it. */
 export const INTERNAL_TIMER_LO = reg32('INTERNAL_TIMER_LO', 0x1004, {}, { mode: 'ro' });
 /** Grows while the firmware is alive. */
 export const HEALTH_COUNTER = reg32('HEALTH_COUNTER', 0x1010, {}, { mode: 'ro' });
@@ -116,6 +130,7 @@ export const CQ_ARM_WORD = reg32('CQ_ARM_WORD', 0, { sn: field(29, 28), solicite
 export const CQ_ARM_INITIAL = 2 << 28;
 /** Words of doorbell records. */
 export const CQ_RECORD = { consumer: 0, arm: 4, sizeBytes: 8 } as const;
+/** Doorbell record of a work queue: two counts of entries, 16 bits each. */
 export const WQ_RECORD = { receive: 0, send: 4, sizeBytes: 8 } as const;
 
 // Queues in memory: little-endian, entries of 64 bytes
@@ -161,6 +176,7 @@ export const EVENTS = {
   temperature: 0x17,
   general: 0x22,
 } as const;
+/** Numbers that a type can have. */
 export const EVENT_TYPES = 0x100;
 /** `portChange`: what has become of it. */
 export const PORT_SUBTYPES = { down: 1, active: 4 } as const;
@@ -190,6 +206,7 @@ export const CQE = {
   signature: 0x3e,
   opOwn: 0x3f,
 } as const;
+/** `CQE.opOwn` of an entry that the device has not written yet. */
 export const CQE_INITIAL = 0xf1;
 /** 7:4 of `CQE.opOwn`. */
 export const CQE_OPCODES = {
@@ -232,6 +249,7 @@ export const WQE = {
   ethernet: 0x10,
   data: 0x20,
 } as const;
+/** 7:0 of `WQE.indexOpcode`. */
 export const WQE_OPCODES = { nop: 0x00, send: 0x0a } as const;
 /** Bits of `WQE.flags`. */
 export const WQE_CQ_UPDATE = 8 << 24;

@@ -187,10 +187,9 @@ function overlapping(wanted: Network): string | undefined {
 
 /** A wire whose other end has a free port too. */
 async function pair(): Promise<UdpWire> {
+  await using other = await UdpWire.open();
   const wire = await UdpWire.open();
-  const other = await UdpWire.open();
   wire.peerPort = other.port;
-  await other.close();
   return wire;
 }
 

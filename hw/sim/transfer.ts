@@ -1,5 +1,7 @@
 /** Memory in one flat buffer, with room behind it that bytes pass through on their way to others. */
 export interface Stretch {
+  /** What `bytes`, and all views of them, are of. */
+  readonly buffer: ArrayBuffer;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   /** `bytes`, and the room behind. */
@@ -24,6 +26,7 @@ const MOST_VIEWS = 256;
 export function stretch(sizeBytes: number): Stretch {
   const buffer = new ArrayBuffer(sizeBytes <= MOST_BYTES ? sizeBytes + ROOM_BYTES : sizeBytes);
   return {
+    buffer,
     bytes: new Uint8Array(buffer, 0, sizeBytes),
     words: new Int32Array(buffer, 0, sizeBytes / 4),
     whole: new Uint8Array(buffer),
@@ -33,14 +36,23 @@ export function stretch(sizeBytes: number): Stretch {
 
 /** Views of a buffer, made once. */
 class Views {
-  readonly words: Int32Array | undefined;
+  /** What the buffer is a view of. */
+  readonly home: ArrayBufferLike;
+  readonly #words: Int32Array | undefined;
   readonly #buffer: Uint8Array;
   readonly #heads = new Map<number, Uint8Array>();
 
   constructor(buffer: Uint8Array) {
     this.#buffer = buffer;
+    this.home = buffer.buffer;
     const isAligned = (buffer.byteOffset & 3) === 0;
-    this.words = isAligned ? new Int32Array(buffer.buffer, buffer.byteOffset, buffer.length >>> 2) : undefined;
+    this.#words = isAligned ? new Int32Array(this.home, buffer.byteOffset, buffer.length >>> 2) : undefined;
+  }
+
+  /** All of it in words; undefined when it is not aligned, or has another length by now. */
+  get words(): Int32Array | undefined {
+    const words = this.#words;
+    return words !== undefined && words.length === this.#buffer.length >>> 2 ? words : undefined;
   }
 
   /** Its first bytes. */
@@ -62,8 +74,10 @@ export class Transfer {
 
   /** Out of memory: `length` bytes at `from` go to `offset` of a buffer. */
   read(memory: Stretch, from: number, buffer: Uint8Array, offset: number, length: number): void {
-    if (length <= LOOP_BYTES) {
-      const words = ((from | offset) & 3) === 0 ? this.#viewsOf(buffer).words : undefined;
+    const views = length <= LOOP_BYTES ? this.#viewsOf(buffer) : undefined;
+    // A loop goes upwards, and what overlaps would be written over before it is read.
+    if (views !== undefined && views.home !== memory.buffer) {
+      const words = ((from | offset) & 3) === 0 ? views.words : undefined;
       const start = words === undefined ? 0 : copyWords(memory.words, from >>> 2, words, offset >>> 2, length >>> 2);
       const { bytes } = memory;
       for (let n = start; n < length; n++) buffer[offset + n] = bytes[from + n]!;
@@ -79,8 +93,9 @@ export class Transfer {
   /** Into memory: `length` bytes from `offset` of a buffer on go to `to`. */
   write(memory: Stretch, to: number, buffer: Uint8Array, offset: number, length: number): void {
     const { bytes } = memory;
-    if (length <= LOOP_BYTES) {
-      const words = ((to | offset) & 3) === 0 ? this.#viewsOf(buffer).words : undefined;
+    const views = length <= LOOP_BYTES ? this.#viewsOf(buffer) : undefined;
+    if (views !== undefined && views.home !== memory.buffer) {
+      const words = ((to | offset) & 3) === 0 ? views.words : undefined;
       const start = words === undefined ? 0 : copyWords(words, offset >>> 2, memory.words, to >>> 2, length >>> 2);
       for (let n = start; n < length; n++) bytes[to + n] = buffer[offset + n]!;
     } else if (length === buffer.length) {

@@ -1,5 +1,5 @@
 /** A machine that answers, as far as `ping` needs one: ARP for its address, and the echo of ICMP. */
-import { type NetDevice, type Subscription, XMIT } from 'backplane';
+import { type NetDevice, type Subscription, XMIT, parseMac } from 'backplane';
 import type { Wire } from 'backplane/sim';
 
 // Frames. RFC 894 (Ethernet), 826 (ARP), 791 (IP), 792 (ICMP).
@@ -49,7 +49,7 @@ export class Echo {
   readonly #answer = new Uint8Array(MAX_FRAME);
 
   constructor(mac: string, ip: string) {
-    this.#mac = Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
+    this.#mac = parseMac(mac);
     this.#ip = Uint8Array.from(ip.split('.'), Number);
   }
 

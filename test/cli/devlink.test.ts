@@ -286,6 +286,9 @@ describe('devlink', () => {
   test.each([
     ['devlink rate show', 'devlink has no command'],
     ['devlink port split', 'devlink has no command'],
+    ['devlink constructor', 'devlink has no command'],
+    [`devlink dev show ${DEV} now`, "'now'"],
+    [`devlink port del ${DEV}/1 now`, "'now'"],
     ['devlink port add', 'DEV is missing'],
     [`devlink port add ${DEV} flavour sf pfnum 0`, "flavour 'sf' is none of"],
     [`devlink port add ${DEV} flavour pcisf pfnum`, 'value of pfnum is missing'],

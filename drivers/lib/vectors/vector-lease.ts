@@ -6,6 +6,8 @@ import type { VectorTarget } from './vector-source.js';
 export interface LeaseOwner {
   /** Requests the interrupt of a vector that nobody has requested. */
   install(vector: Vector): void;
+  /** @throws {Errno} EINVAL, EBUSY when it cannot be given back now, and nothing has changed */
+  checkRelease(lease: VectorLease): void;
   /** It is given back; its reference is not yet. */
   released(lease: VectorLease): void;
 }
@@ -102,9 +104,14 @@ export class VectorLease implements AsyncDisposable, Disposable {
     return this.#vector.slot.onChanged?.(kick) ?? { [Symbol.dispose]: () => {} };
   }
 
-  /** Gives it back, with its handlers; harmless when that was done. */
+  /**
+   * Gives it back, with its handlers; harmless when that was done.
+   * @throws {Errno} EINVAL in an interrupt handler; EBUSY while its user himself has requested a dedicated one. He has it still then
+   */
   [Symbol.dispose](): void {
-    if (this.entry?.held === true) void this.entry.release();
+    if (this.entry?.held !== true) return;
+    this.#owner.checkRelease(this);
+    void this.entry.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,9 +148,14 @@ export class HandlerHandle implements Disposable {
     all.add(this);
   }
 
-  /** It is not called any more; harmless when that was done. @throws {Errno} EINVAL in a handler of the vector */
+  /**
+   * It is not called any more; harmless when that was done.
+   * @throws {Errno} EINVAL in an interrupt handler: it is called still, and can be taken off later
+   */
   [Symbol.dispose](): void {
-    if (this.entry?.held === true) void this.entry.release();
+    if (this.entry?.held !== true) return;
+    this.#vector.synchronize();
+    void this.entry.release();
   }
 
   /** Of the ledger. @internal */

@@ -105,7 +105,7 @@ export class VectorTable implements PoolOwner, LeaseOwner {
   /**
    * A vector that nobody shares, for `dev`: for a guest, whose interrupts go to it directly. It is requested by who attaches a handler, or
    * by its user himself, by `virq`. Managed: in the ledger it is `dedicated vector`.
-   * @throws {Errno} ENOSPC when there is none, or what is left is for pools that have none yet: share one
+   * @throws {Errno} ENOSPC when there is none, or what is left is for pools that have none yet: share one; EINVAL for memory that cannot be
    */
   requestDedicated(dev: Device, options: DedicatedOptions = {}): VectorLease {
     dev.devres.faultPoint('dedicated vector');
@@ -120,15 +120,17 @@ export class VectorTable implements PoolOwner, LeaseOwner {
     try {
       slot = this.#slot({ affinity: options.cpus, memory: options.memory });
     } catch (error) {
-      throw Errno.is(error) ? new Errno('ENOSPC', `${dev.name}: no dedicated vector: ${error.text}`, { cause: error }) : error;
+      if (!Errno.is(error) || error.code === 'EINVAL') throw error;
+      throw new Errno('ENOSPC', `${dev.name}: no dedicated vector: ${error.text}`, { cause: error });
     }
     const name = this.#nameOf(options.name ?? `dedicated${slot.virq}`);
     return this.#lease(dev, new Vector(ALONE, slot.index, slot, name), 'dedicated vector', true);
   }
 
   /**
-   * Gives back all vectors that `dev` has, with its handlers; those of others stay. Harmless when it has none.
-   * @throws {Errno} EBUSY when somebody else has requested a dedicated one of them
+   * Gives back all vectors that `dev` has, last first, with its handlers; those of others stay. Harmless when it has none.
+   * @throws {Errno} EBUSY when its user himself has requested a dedicated one of them, EINVAL in an interrupt handler: it stays then, with
+   *   what was requested before it
    */
   freeAll(dev: Device): void {
     for (const lease of [...(this.#leases.get(dev) ?? [])].toReversed()) lease[Symbol.dispose]();
@@ -181,6 +183,15 @@ export class VectorTable implements PoolOwner, LeaseOwner {
     return lease;
   }
 
+  /** @throws {Errno} see `VectorLease[Symbol.dispose]` @internal */
+  checkRelease({ dev, name, virq, vector }: VectorLease): void {
+    const irqs = this.#irqs;
+    void irqs.synchronize(virq);
+    if (vector.irq === undefined && irqs.desc(virq).isRequested) {
+      throw new Errno('EBUSY', `${dev.name}: ${name}: irq ${virq} is requested by its user: free that first`);
+    }
+  }
+
   /** @internal */
   released(lease: VectorLease): void {
     const { dev, virq } = lease;
@@ -191,11 +202,11 @@ export class VectorTable implements PoolOwner, LeaseOwner {
   }
 
   #show(dev: AuxiliaryDevice, virq: number): void {
-    let shown = this.#shown.get(dev);
-    if (shown === undefined) this.#shown.set(dev, (shown = new Map<number, number>()));
+    const shown = this.#shown.get(dev) ?? new Map<number, number>();
     const times = shown.get(virq) ?? 0;
     if (times === 0) dev.addIrq(virq);
     shown.set(virq, times + 1);
+    this.#shown.set(dev, shown);
   }
 
   #hide(dev: Device, virq: number): void {

@@ -207,13 +207,8 @@ export class DsaDevice implements Model, TableLocks {
 
   /** As {@link abortQueue}, of one address space. */
   abortPasid(wq: WorkQueue, pasid: number): void {
-    const entries = wq.entriesOf(pasid);
-    if (entries.length === 0) return;
     for (const engine of this.#engines) engine.drop(wq, pasid);
-    for (const entry of entries) {
-      wq.drop(entry);
-      if (wq.complete(entry)) wq.group?.wake(wq);
-    }
+    if (wq.abort(pasid)) wq.group?.wake(wq);
   }
 
   /** Engines drop what they do, queues what they hold. */

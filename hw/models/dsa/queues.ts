@@ -195,24 +195,27 @@ export class WorkQueue {
     return this.settings.isDedicated ? this.settings.pasid : this.#entries.words[entry * WORDS]! & 0xf_ffff;
   }
 
-  /** The entries in the queue, oldest first; for those that are aborted one by one. */
-  entriesOf(pasid: number): number[] {
-    const found: number[] = [];
-    for (let entry = this.#oldest; entry !== NONE; entry = this.#entries.next[entry]!) {
-      if (this.pasidOf(entry) === pasid) found.push(entry);
-    }
-    return found;
-  }
-
-  /** Takes an entry that no engine has out of what waits. */
-  drop(entry: number): void {
-    const { waiting } = this.#entries;
-    if (this.#unparked === entry) this.#unparked = NONE;
+  /**
+   * Forgets what works in an address space, of which no engine has anything any more.
+   * @returns whether a drain can go on now
+   */
+  abort(pasid: number): boolean {
+    const { next, waiting } = this.#entries;
     let kept = 0;
     for (let i = 0; i < this.#waitingCount; i++) {
-      const other = waiting[this.#base + ((this.#waitingAt + i) % this.size)]!;
-      if (other !== entry) waiting[this.#base + ((this.#waitingAt + kept++) % this.size)] = other;
+      const entry = waiting[this.#base + ((this.#waitingAt + i) % this.size)]!;
+      if (this.pasidOf(entry) !== pasid) waiting[this.#base + ((this.#waitingAt + kept++) % this.size)] = entry;
     }
     this.#waitingCount = kept;
+    for (let entry = this.#oldest; entry !== NONE;) {
+      const after = next[entry]!;
+      if (this.pasidOf(entry) === pasid) {
+        // A drain that those before it have let go on, is dropped like them.
+        if (this.#unparked === entry) this.#unparked = NONE;
+        this.complete(entry);
+      }
+      entry = after;
+    }
+    return this.#unparked !== NONE;
   }
 }

@@ -6,8 +6,8 @@ const SPREAD_LOW = 0x85eb_ca6b;
 const SPREAD_PORT = 0xc2b2_ae35;
 
 /**
- * Numbers by port and hardware address, which is in two halves of 24 bits. The same key may be there more than once: the first that is
- * found counts, and it is always the same one until something changes.
+ * Numbers by port and hardware address, which is in two halves of 24 bits. The same key may be there more than once: the one that was
+ * added first counts.
  *
  * Open addressing: the entries of a chain lie side by side, and are moved up when one is taken out. Grows, and never shrinks.
  */
@@ -105,7 +105,10 @@ export class MacTable {
     this.#low = new Int32Array(slots);
     this.#ports = new Int32Array(slots);
     this.#values = new Int32Array(slots).fill(NONE);
-    for (let i = 0; i < values.length; i++) {
+    // From a gap on, so that a chain that goes round keeps its order.
+    const from = values.indexOf(NONE);
+    for (let n = 1; n < values.length; n++) {
+      const i = (from + n) % values.length;
       if (values[i] !== NONE) this.#insert(high[i]!, low[i]!, ports[i]!, values[i]!);
     }
   }

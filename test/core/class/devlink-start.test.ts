@@ -29,6 +29,18 @@ describe('parameters', () => {
     expect(seen).toEqual([false, true, true, true]);
   });
 
+  test('of driverinit stay stored while only firmware is activated', async () => {
+    const { devlink, node } = devlinkFixture(
+      { reload: { ...reload, actions: ['driver_reinit', 'fw_activate'], up: (action) => [action] } },
+      (it) => it.registerParams([ENABLE_ETH]),
+    );
+    await devlink.setParam('enable_eth', true, 'driverinit');
+    await devlink.reload({ action: 'fw_activate' });
+    expect(node.param('enable_eth')).toBe(false);
+    await devlink.reload();
+    expect(node.param('enable_eth')).toBe(true);
+  });
+
   test('of runtime are applied at once', async () => {
     let mode = 'dmfs';
     const steering: DevlinkParam = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NetDevices, XMIT } from '../../../core/class/index.js';
+import { NetDevices, type RxMode, XMIT } from '../../../core/class/index.js';
 import { Errno } from '../../../core/lib/index.js';
 import { FRAME, withCard } from './net-fixture.js';
 
@@ -177,6 +177,36 @@ describe('a network device', () => {
     expect(thrown(() => void eth.setMtu(2000))).toBe('EIO');
     expect(eth.info()).toMatchObject({ isOpen: true, mtu: 1500 });
     expect(card.calls).toEqual(['open', 'stop', 'open']);
+  });
+
+  test('a change that is refused, after which it does not open again, keeps both errors', () => {
+    const { eth, card } = withCard({ maxMtu: 9000 });
+    void eth.open();
+    card.setMtu = () => {
+      card.failsToOpen = new Errno('ENOMEM', 'card: no memory');
+      throw new Errno('EIO', 'card: no');
+    };
+    expect(() => void eth.setMtu(2000)).toThrow(/EIO: card: no \(and 1 more/);
+    expect(eth.info()).toMatchObject({ isOpen: false, mtu: 1500 });
+  });
+
+  test('changes of parts that are asked for at once are all made', async () => {
+    const { eth, card } = withCard();
+    const sizes = { rx: 64, tx: 64, maxRx: 512, maxTx: 512 };
+    const modes: RxMode[] = [];
+    Object.assign(card, {
+      ring: () => ({ ...sizes }),
+      setRing: async (ring: object) => void Object.assign(sizes, ring),
+      setRxMode: async (mode: RxMode) => void modes.push(mode),
+    });
+    await Promise.all([
+      eth.setRing({ rx: 128 }),
+      eth.setRing({ tx: 256 }),
+      eth.setRxMode({ promiscuous: true }),
+      eth.setRxMode({ allMulticast: true }),
+    ]);
+    expect(sizes).toMatchObject({ rx: 128, tx: 256 });
+    expect(modes.at(-1)).toMatchObject({ promiscuous: true, allMulticast: true });
   });
 
   test('addresses are checked', () => {

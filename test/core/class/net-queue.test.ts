@@ -80,6 +80,16 @@ describe('byte queue limits', () => {
     }
   });
 
+  test('know nothing of what left before there was a limit', () => {
+    const limits = new ByteLimits();
+    limits.queued(1e9);
+    limits.completed(1e9, 0);
+    limits.minBytes = 3000;
+    while (limits.room >= 0) limits.queued(1000);
+    limits.completed(limits.inFlight, 0);
+    expect(limits.limit).toBe(7000);
+  });
+
   test('shrink when less is enough for a second', () => {
     const limits = new ByteLimits();
     limits.minBytes = 0;

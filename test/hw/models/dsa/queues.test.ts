@@ -140,6 +140,18 @@ describe('dsa work queues', () => {
     expect(f.r32(f.wqcfg(0, 6)) & 0xffff).toBe(0);
   });
 
+  test('M54 a drain that is aborted with what it waited for is not told, and its entry is free once', () => {
+    const f = new Fixture({ bytesPerUs: 1 });
+    f.enable([{ size: 2 }, {}]);
+    f.store({ ...MOVE, size: 200 });
+    f.store({ op: OPCODES.drain, completion: CR + 32 });
+    f.clock.elapse(10);
+    f.must(COMMANDS.abortPasid, 0);
+    f.clock.elapse(1000);
+    expect([f.record().status, f.record(CR + 32).status, f.r32(f.wqcfg(0, 6))]).toEqual([0, 0, 0x4000_0000]);
+    expect(f.run(MOVE).status).toBe(1);
+  });
+
   test('M55 a drain descriptor completes when what is before it in its queue is complete', () => {
     const f = new Fixture({ bytesPerUs: 1 });
     f.enable();
