@@ -7,6 +7,8 @@ import type { ChannelStatistics } from './statistics.js';
 
 /** Buffers are given back in bulks. @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/en/params.c mlx5e_calc_wqe_bulk */
 const BULK = 8;
+const BYTE_COUNT = CQE.byteCount / 4;
+const { received: RECEIVED } = CQE_OPCODES;
 
 /** What a receive ring is made of. */
 export interface RxSetup {
@@ -98,9 +100,9 @@ export class Rx {
       if (at < 0) break;
       cq.pop();
       const slot = (cq.counter(at) & rq.mask) * this.#slotBytes;
-      const bytes = words.get(at + CQE.byteCount / 4);
+      const bytes = words.get(at + BYTE_COUNT);
       // What a device says of memory is not believed.
-      if (cq.opcode(at) === CQE_OPCODES.received && bytes <= this.#slotBytes) {
+      if (cq.opcode(at) === RECEIVED && bytes <= this.#slotBytes) {
         statistics.rxPackets++;
         statistics.rxBytes += bytes;
         this.#handUp(slot, bytes);

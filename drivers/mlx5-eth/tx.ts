@@ -12,6 +12,7 @@ import type { ChannelStatistics } from './statistics.js';
 const POLL_BUDGET = 128;
 /** A frame is one buffer, and so one unit. */
 const UNITS = 1;
+const NOTHING = new Uint8Array(0);
 
 /** What a transmit ring is made of. */
 export interface TxSetup {
@@ -47,6 +48,7 @@ export class Tx {
   readonly #slotBytes: number;
   readonly #stopRoom: number;
   readonly #recovery: Recovery;
+  #part: Uint8Array = NOTHING;
   #isActive = false;
 
   static async create(setup: TxSetup): Promise<Tx> {
@@ -206,9 +208,15 @@ export class Tx {
   }
 
   #copy(buffer: Uint8Array, offset: number, length: number, to: number): void {
-    const view = this.#view;
-    if (view === undefined) this.#buffers.write(to, buffer.subarray(offset, offset + length));
-    else if (length === buffer.length) view.set(buffer, to);
-    else for (let n = 0; n < length; n++) view[to + n] = buffer[offset + n]!;
+    const part = length === buffer.length ? buffer : this.#partOf(buffer, offset, length);
+    if (this.#view === undefined) this.#buffers.write(to, part);
+    else this.#view.set(part, to);
+  }
+
+  /** A view of a part of a buffer. The last one is kept: who sends from a part, does it again. */
+  #partOf(buffer: Uint8Array, offset: number, length: number): Uint8Array {
+    const part = this.#part;
+    const isSame = part.buffer === buffer.buffer && part.byteOffset === buffer.byteOffset + offset && part.length === length;
+    return isSame ? part : (this.#part = buffer.subarray(offset, offset + length));
   }
 }

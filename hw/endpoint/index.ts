@@ -25,6 +25,7 @@ export { ImsSlots } from './ims-slots.js';
 export { EndpointIrq, type InterruptSink } from './irq.js';
 export {
   type DmaPort,
+  type DmaView,
   type IrqPort,
   type Model,
   type ModelClock,

@@ -27,6 +27,16 @@ export interface Model {
 /** What {@link DmaPort.address} gives for an address that no bus here can carry. */
 export const NO_ADDRESS = -1;
 
+/** Memory as it is: see {@link DmaPort.peek}. */
+export interface DmaView {
+  /** A stretch of memory, which goes on before and behind what was asked for. */
+  readonly bytes: Uint8Array;
+  /** The same in words of the CPU's order, which is little-endian. */
+  readonly words: Int32Array;
+  /** Where in `bytes` the address is. */
+  readonly offset: number;
+}
+
 /**
  * A device's way to memory. An access that cannot be made is recorded by the machine and gives false: a read leaves all
  * ones in the buffer, a write changes nothing. Where an IOMMU translates, that holds from the first byte on that is refused; what
@@ -53,6 +63,12 @@ export interface DmaPort {
   /** A little-endian word; all ones when it cannot be read. `address` is a multiple of 4. */
   read32(address: number, pasid?: number): number;
   write32(address: number, value: number, pasid?: number): boolean;
+  /**
+   * Shows memory as it is, for what is too small to be worth a copy; re-enters nothing. A machine need not have it, and shows only what is
+   * in one piece and was accessed lately: what it does not show is done by the other calls.
+   * @returns the same object each time, good until anything else is done
+   */
+  peek?(address: number, length: number, isWrite: boolean, pasid?: number): DmaView | undefined;
   /**
    * How many bytes from `address` on can be accessed now, up to `length`; what stops it is not recorded as a fault. For engines that
    * stop at a page that is missing, and say where.

@@ -1,7 +1,9 @@
-import { type DmaPort, NO_ADDRESS } from '../endpoint/index.js';
+import { type DmaPort, type DmaView, NO_ADDRESS } from '../endpoint/index.js';
 import type { SimIommu } from './iommu.js';
 import type { DmaFault, DmaFaultReason, Journal } from './journal.js';
 import type { PhysicalMemory } from './memory.js';
+import { ReachedPages } from './reached-pages.js';
+import type { Transfer } from './transfer.js';
 
 /** What accesses of devices go through. */
 export interface DmaFabric {
@@ -37,10 +39,15 @@ export class DmaPath implements DmaPort {
   #alive = true;
   /** What its accesses carry while it may make them; -1 until it has been asked, and while it may not. */
   #requesterId = -1;
+  /** Times that this has changed. */
+  #changes = 0;
+  readonly #pages = new ReachedPages();
+  readonly #bytes: Transfer;
 
   constructor(name: string, { memory, journal, iommu }: DmaFabric, requester: Requester) {
     this.#name = name;
     this.#memory = memory;
+    this.#bytes = memory.transfer;
     this.#journal = journal;
     this.#iommu = iommu;
     this.#requester = requester;
@@ -49,12 +56,13 @@ export class DmaPath implements DmaPort {
   /** The device is gone. */
   cut(): void {
     this.#alive = false;
-    this.#requesterId = -1;
+    this.requesterChanged();
   }
 
   /** What the requester tells may have changed. */
   requesterChanged(): void {
     this.#requesterId = -1;
+    this.#changes++;
   }
 
   /** What its accesses carry; -1 while it may make none. */
@@ -72,6 +80,10 @@ export class DmaPath implements DmaPort {
 
   read(address: number, buffer: Uint8Array, offset: number, length: number, pasid = 0): boolean {
     const end = offset + length;
+    if (this.#isKnown(address, length, 2 * pasid) && offset >= 0 && end <= buffer.length) {
+      this.#bytes.read(this.#pages.home, this.#pages.offset, buffer, offset, length);
+      return true;
+    }
     if (!this.#isAllowed('read', address, length, pasid)) return lose(buffer, offset, end);
     const iommu = this.#translator(pasid);
     if (iommu !== undefined) {
@@ -80,15 +92,21 @@ export class DmaPath implements DmaPort {
     }
     if (!this.#isMemory('read', address, length)) return lose(buffer, offset, end);
     this.#memory.read(address, buffer, offset, length);
+    this.#keep(address, address, 2 * pasid, true);
     return true;
   }
 
   write(address: number, buffer: Uint8Array, offset: number, length: number, pasid = 0): boolean {
+    if (this.#isKnown(address, length, 2 * pasid + 1) && offset >= 0 && offset + length <= buffer.length) {
+      this.#bytes.write(this.#pages.home, this.#pages.offset, buffer, offset, length);
+      return true;
+    }
     if (!this.#isAllowed('write', address, length, pasid)) return false;
     const iommu = this.#translator(pasid);
     if (iommu !== undefined) return this.#transfer(iommu, true, address, buffer, offset, length, pasid) === length;
     if (!this.#isMemory('write', address, length)) return false;
     this.#memory.write(address, buffer, offset, length);
+    this.#keep(address, address, 2 * pasid + 1, true);
     return true;
   }
 
@@ -102,25 +120,48 @@ export class DmaPath implements DmaPort {
   }
 
   read32(address: number, pasid = 0): number {
+    if (this.#isKnown(address, 4, 2 * pasid)) {
+      const { home, offset } = this.#pages;
+      if ((offset & 3) === 0) return home.view.getUint32(offset, true);
+    }
     if (!this.#isAllowed('read', address, 4, pasid)) return 0xffff_ffff;
     const iommu = this.#translator(pasid);
+    let physical = address;
     if (iommu !== undefined) {
-      return this.#find(iommu, false, address, 4, pasid) > 0 ? this.#memory.read32(iommu.run[0]!) : 0xffff_ffff;
+      if (this.#find(iommu, false, address, 4, pasid) === 0) return 0xffff_ffff;
+      physical = iommu.run[0]!;
+    } else if (!this.#isMemory('read', address, 4)) {
+      return 0xffff_ffff;
     }
-    return this.#isMemory('read', address, 4) ? this.#memory.read32(address) : 0xffff_ffff;
+    const value = this.#memory.read32(physical);
+    this.#keep(address, physical, 2 * pasid, iommu === undefined);
+    return value;
   }
 
   write32(address: number, value: number, pasid = 0): boolean {
+    if (this.#isKnown(address, 4, 2 * pasid + 1)) {
+      const { home, offset } = this.#pages;
+      if ((offset & 3) === 0) {
+        home.view.setUint32(offset, value, true);
+        return true;
+      }
+    }
     if (!this.#isAllowed('write', address, 4, pasid)) return false;
     const iommu = this.#translator(pasid);
-    if (iommu === undefined) {
-      if (!this.#isMemory('write', address, 4)) return false;
-      this.#memory.write32(address, value);
-    } else {
+    let physical = address;
+    if (iommu !== undefined) {
       if (this.#find(iommu, true, address, 4, pasid) === 0) return false;
-      this.#memory.write32(iommu.run[0]!, value);
+      physical = iommu.run[0]!;
+    } else if (!this.#isMemory('write', address, 4)) {
+      return false;
     }
+    this.#memory.write32(physical, value);
+    this.#keep(address, physical, 2 * pasid + 1, iommu === undefined);
     return true;
+  }
+
+  peek(address: number, length: number, isWrite: boolean, pasid = 0): DmaView | undefined {
+    return this.#isKnown(address, length, isWrite ? 2 * pasid + 1 : 2 * pasid) ? this.#pages.found : undefined;
   }
 
   reach(address: number, length: number, isWrite: boolean, pasid = 0): number {
@@ -158,6 +199,24 @@ export class DmaPath implements DmaPort {
     this.#record(kind, address, length, this.#alive ? 'bus master' : 'gone');
   }
 
+  /** Whether such an access was let through lately: else it has to be judged. @param who see {@link ReachedPages.find} */
+  #isKnown(address: number, length: number, who: number): boolean {
+    return this.#requesterId >= 0 && this.#pages.find(address, length, who, this.#stamp);
+  }
+
+  /** An access was let through. */
+  #keep(address: number, physical: number, who: number, isDirect: boolean): void {
+    if (!this.#pages.isMissed(address, who)) return;
+    const memory = this.#memory;
+    const owner = memory.allocation(physical);
+    if (owner !== undefined) this.#pages.add(address, who, this.#stamp, memory.segment(physical), physical, owner, isDirect);
+  }
+
+  /** What has been found holds as long as this is the same: each part of it only grows. */
+  get #stamp(): number {
+    return this.#changes + this.#memory.epoch + (this.#iommu === undefined ? 0 : this.#iommu.epoch);
+  }
+
   /** The IOMMU, where it has a say in accesses that are allowed. */
   #translator(pasid: number): SimIommu | undefined {
     const iommu = this.#iommu;
@@ -180,6 +239,7 @@ export class DmaPath implements DmaPort {
       const physical = iommu.run[0]!;
       if (isWrite) this.#memory.write(physical, buffer, offset + done, bytes);
       else this.#memory.read(physical, buffer, offset + done, bytes);
+      this.#keep(iova + done, physical, isWrite ? 2 * pasid + 1 : 2 * pasid, false);
       done += bytes;
     }
     return length;

@@ -1,7 +1,7 @@
 import type { DmaConstraint, DmaMemory } from '../../core/hal/index.js';
 import { Errno, hex, isPowerOfTwo } from '../../core/lib/index.js';
 import { PageAllocator } from './page-allocator.js';
-import { type Stretch, Transfer, stretch } from './transfer.js';
+import { type Stretch, Transfer } from './transfer.js';
 
 export const PAGE_BYTES = 4096;
 /** Memory comes into being in pieces of this size, when it is first touched. */
@@ -14,12 +14,13 @@ const LOW_END = 0xc000_0000;
 const HIGH_START = 2 ** 32;
 
 /** A run of memory in one flat buffer. */
-interface Segment extends Stretch {
+export interface Segment extends Stretch {
   readonly base: number;
   readonly view: DataView;
 }
 
-interface Allocation {
+/** Memory that was handed out. */
+export interface Allocation {
   readonly address: number;
   readonly sizeBytes: number;
   readonly order: number;
@@ -39,7 +40,10 @@ interface Range {
 export class PhysicalMemory implements DmaMemory {
   readonly ranges: readonly Range[];
   readonly #chunks: (Segment | undefined)[] = [];
-  readonly #transfer = new Transfer();
+  /** What copies between segments and buffers. */
+  readonly transfer = new Transfer();
+  /** Changes whenever something is freed: what is known of an allocation holds as long as it does not. */
+  epoch = 0;
   readonly #pages: PageAllocator;
   readonly #allocations = new Map<number, Allocation>();
   /** By chunk, then by page of the chunk: the allocation that has the page. */
@@ -96,6 +100,7 @@ export class PhysicalMemory implements DmaMemory {
     const allocation = this.#allocations.get(address);
     if (allocation === undefined) throw new Errno('EINVAL', `sim: 0x${hex(address)} is not the start of an allocation`);
     this.#allocations.delete(address);
+    this.epoch++;
     const first = address / PAGE_BYTES;
     const pages = Math.ceil(allocation.sizeBytes / PAGE_BYTES);
     this.#own(first, pages, undefined);
@@ -128,10 +133,10 @@ export class PhysicalMemory implements DmaMemory {
   read(address: number, buffer: Uint8Array, offset: number, length: number): void {
     this.#check(address, buffer, offset, length);
     for (let done = 0; done < length;) {
-      const segment = this.#segment(address + done);
+      const segment = this.segment(address + done);
       const from = address + done - segment.base;
       const step = Math.min(length - done, segment.bytes.length - from);
-      this.#transfer.read(segment, from, buffer, offset + done, step);
+      this.transfer.read(segment, from, buffer, offset + done, step);
       done += step;
     }
   }
@@ -139,10 +144,10 @@ export class PhysicalMemory implements DmaMemory {
   write(address: number, buffer: Uint8Array, offset: number, length: number): void {
     this.#check(address, buffer, offset, length);
     for (let done = 0; done < length;) {
-      const segment = this.#segment(address + done);
+      const segment = this.segment(address + done);
       const to = address + done - segment.base;
       const step = Math.min(length - done, segment.bytes.length - to);
-      this.#transfer.write(segment, to, buffer, offset + done, step);
+      this.transfer.write(segment, to, buffer, offset + done, step);
       done += step;
     }
   }
@@ -150,8 +155,8 @@ export class PhysicalMemory implements DmaMemory {
   copy(source: number, destination: number, length: number): void {
     this.#checkRange(source, length);
     this.#checkRange(destination, length);
-    const from = this.#segment(source);
-    const to = this.#segment(destination);
+    const from = this.segment(source);
+    const to = this.segment(destination);
     const start = source - from.base;
     const isFlat = start + length <= from.bytes.length && destination - to.base + length <= to.bytes.length;
     if (isFlat && from === to) {
@@ -168,13 +173,13 @@ export class PhysicalMemory implements DmaMemory {
 
   read32(address: number): number {
     this.#checkWord(address);
-    const { base, view } = this.#segment(address);
+    const { base, view } = this.segment(address);
     return view.getUint32(address - base, true);
   }
 
   write32(address: number, value: number): void {
     this.#checkWord(address);
-    const { base, view } = this.#segment(address);
+    const { base, view } = this.segment(address);
     view.setUint32(address - base, value, true);
   }
 
@@ -187,7 +192,7 @@ export class PhysicalMemory implements DmaMemory {
     if (owner === undefined || address + sizeBytes > owner.address + owner.sizeBytes) {
       throw new Errno('EFAULT', `sim: ${sizeBytes} bytes at 0x${hex(address)} are not in one allocation`);
     }
-    const { base, bytes } = this.#segment(address);
+    const { base, bytes } = this.segment(address);
     return bytes.subarray(address - base, address - base + sizeBytes);
   }
 
@@ -209,7 +214,14 @@ export class PhysicalMemory implements DmaMemory {
     this.#checkRange(address, length);
   }
 
-  #segment(address: number): Segment {
+  /** The allocation that an address is in. */
+  allocation(address: number): Allocation | undefined {
+    const owner = this.#owner(address);
+    return owner === undefined || address >= owner.address + owner.sizeBytes ? undefined : owner;
+  }
+
+  /** The run of memory that an address is in. */
+  segment(address: number): Segment {
     const index = Math.floor(address / CHUNK_BYTES);
     return this.#chunks[index] ?? this.#fill(index, index + 1);
   }
@@ -244,7 +256,7 @@ export class PhysicalMemory implements DmaMemory {
   }
 
   #fill(first: number, end: number): Segment {
-    const memory = stretch((end - first) * CHUNK_BYTES);
+    const memory = this.transfer.stretch((end - first) * CHUNK_BYTES);
     const { buffer, length } = memory.bytes;
     const segment = { ...memory, base: first * CHUNK_BYTES, view: new DataView(buffer, 0, length) };
     for (let i = first; i < end; i++) this.#chunks[i] = segment;

@@ -10,6 +10,7 @@ const UNIT_WORDS = WQE.unitBytes / 4;
 const LOG_UNIT = 6;
 const SEGMENTS_PER_UNIT = WQE.unitBytes / WQE.segmentBytes;
 const DATA_WORDS = DATA.sizeBytes / 4;
+const [BYTE_COUNT, KEY, ADDRESS_LO, ADDRESS_HI] = [DATA.byteCount / 4, DATA.key / 4, DATA.addressLo / 4, DATA.addressHi / 4];
 const HIGH = 2 ** 32;
 const [DOORBELL] = UAR_SQ_DOORBELLS;
 const RECORD_WORD = WQ_RECORD.send / 4;
@@ -99,10 +100,10 @@ export class SendQueue extends WorkQueue {
   data(at: number, n: number, address: number, bytes: number): void {
     const { words } = this;
     const to = at + (HEADER_SEGMENTS + n) * DATA_WORDS;
-    words.set(to + DATA.byteCount / 4, bytes);
-    words.set(to + DATA.key / 4, 0);
-    words.set(to + DATA.addressLo / 4, address);
-    words.set(to + DATA.addressHi / 4, address / HIGH);
+    words.set(to + BYTE_COUNT, bytes);
+    words.set(to + KEY, 0);
+    words.set(to + ADDRESS_LO, address);
+    words.set(to + ADDRESS_HI, address / HIGH);
   }
 
   /**

@@ -11,6 +11,12 @@ const NO_SN = -1;
 const ONES = 0xffff_ffff;
 /** The word that has the owner: it is written last. */
 const LAST_WORD = CQE.sizeBytes - 4;
+const [RSS_HASH, SOURCE_VPORT, BYTE_COUNT] = [CQE.rssHash / 4, CQE.sourceVport / 4, CQE.byteCount / 4];
+const [TIMESTAMP_LO, TIMESTAMP_HI, OPCODE_QUEUE] = [CQE.timestampLo / 4, CQE.timestampHi / 4, CQE.opcodeQueue / 4];
+/** In the word of {@link TIMESTAMP_HI}. */
+const SYNDROME_SHIFT = 24;
+const { armed: ARMED, solicited: SOLICITED_ONLY, error: FAILED } = CQ_STATES;
+const { sendError: SEND_ERROR, receiveError: RECEIVE_ERROR } = CQE_OPCODES;
 const SN_SHIFT = CQ_ARM_WORD.fields.sn.lsb;
 const SOLICITED = 1 << CQ_ARM_WORD.fields.solicited.lsb;
 
@@ -31,10 +37,10 @@ export interface CompletionQueueSetup {
   readonly message: QueueMessage | undefined;
 }
 
-/** The completion that a device is writing: all but its last word, of which it is exactly as long. */
+/** The completion that a device is writing, where memory does not show itself: all but its last word, of which it is exactly as long. */
 export class CompletionEntry {
-  readonly bytes = new Uint8Array(LAST_WORD);
-  readonly view = new DataView(this.bytes.buffer);
+  readonly words = new Int32Array(LAST_WORD / 4);
+  readonly bytes = new Uint8Array(this.words.buffer);
 }
 
 /**
@@ -86,12 +92,12 @@ export class CompletionQueue {
 
   /** Whether nothing can be completed here any more. */
   get isBroken(): boolean {
-    return this.#isGone || this.state === CQ_STATES.error;
+    return this.#isGone || this.state === FAILED;
   }
 
   /** `EQ_STATUS`, as the context has it. */
   get status(): number {
-    return this.state === CQ_STATES.error ? EQ_STATUS.overrun : EQ_STATUS.ok;
+    return this.state === FAILED ? EQ_STATUS.overrun : EQ_STATUS.ok;
   }
 
   /**
@@ -103,23 +109,13 @@ export class CompletionQueue {
    */
   post(opcode: number, opcodeQueue: number, counter: number, byteCount: number, hash: number, source: number): void {
     if (!this.#hasRoom()) return;
-    const { cqe, timestampLo, timestampHi } = this.fn.device.engine;
-    const { view } = cqe;
-    view.setInt32(CQE.rssHash, hash, true);
-    view.setInt32(CQE.sourceVport, source, true);
-    view.setInt32(CQE.byteCount, byteCount, true);
-    view.setInt32(CQE.timestampLo, timestampLo, true);
-    view.setInt32(CQE.timestampHi, timestampHi, true);
-    this.#write(opcode, opcodeQueue, counter);
+    const { timestampLo, timestampHi } = this.fn.device.engine;
+    this.#write(opcode, opcodeQueue, counter, byteCount, hash, source, timestampLo, timestampHi);
   }
 
   /** What a queue could not do; it has no time. @param syndrome one of `CQE_SYNDROMES` */
   postError(opcode: number, opcodeQueue: number, counter: number, syndrome: number): void {
-    if (!this.#hasRoom()) return;
-    const { bytes } = this.fn.device.engine.cqe;
-    bytes.fill(0);
-    bytes[CQE.syndrome] = syndrome;
-    this.#write(opcode, opcodeQueue, counter);
+    if (this.#hasRoom()) this.#write(opcode, opcodeQueue, counter, 0, 0, 0, 0, syndrome << SYNDROME_SHIFT);
   }
 
   /** Software wants an event. @param word {@link CQ_ARM_WORD} */
@@ -159,24 +155,50 @@ export class CompletionQueue {
     return false;
   }
 
-  #write(opcode: number, opcodeQueue: number, counter: number): void {
-    const { dma, device } = this.fn;
+  /** The next entry is software's: the word with its owner is written last. @param high the high word of the time, or the syndrome */
+  #write(
+    opcode: number,
+    opcodeQueue: number,
+    counter: number,
+    byteCount: number,
+    hash: number,
+    source: number,
+    timestampLo: number,
+    high: number,
+  ): void {
     const { setup, producer } = this;
-    const { bytes, view } = device.engine.cqe;
-    const own = (opcode << 4) | ((producer >>> setup.logSize) & 1);
-    view.setInt32(CQE.opcodeQueue, opcodeQueue, true);
-    // What these writes bring with them finds the entry taken.
+    const { dma, device } = this.fn;
+    const { ring, pasid } = setup;
+    const address = ring.address((producer & (this.#size - 1)) * CQE.sizeBytes);
+    const last = (((opcode << 4) | ((producer >>> setup.logSize) & 1)) << 24) | (counter & 0xffff);
+    // What its writes bring with them finds the entry taken.
     this.producer = (producer + 1) & INDEX_MASK;
-    const address = setup.ring.address((producer & (this.#size - 1)) * CQE.sizeBytes);
-    const isWritten =
-      dma.write(address, bytes, 0, LAST_WORD, setup.pasid) &&
-      dma.write32(address + LAST_WORD, (own << 24) | (counter & 0xffff), setup.pasid);
+    const seen = dma.peek?.(address, CQE.sizeBytes, true, pasid);
+    const words = seen === undefined ? device.engine.cqe.words : seen.words;
+    // A ring is aligned to its page, and so to words.
+    const at = seen === undefined ? 0 : seen.offset >>> 2;
+    words[at] = words[at + 1] = words[at + 2] = 0;
+    words[at + RSS_HASH] = hash;
+    words[at + 4] = words[at + 5] = words[at + 6] = words[at + 7] = words[at + 8] = 0;
+    words[at + SOURCE_VPORT] = source;
+    words[at + 10] = 0;
+    words[at + BYTE_COUNT] = byteCount;
+    words[at + TIMESTAMP_LO] = timestampLo;
+    words[at + TIMESTAMP_HI] = high;
+    words[at + OPCODE_QUEUE] = opcodeQueue;
+    let isWritten = true;
+    if (seen === undefined) {
+      const { bytes } = device.engine.cqe;
+      isWritten = dma.write(address, bytes, 0, LAST_WORD, pasid) && dma.write32(address + LAST_WORD, last, pasid);
+    } else {
+      words[at + LAST_WORD / 4] = last;
+    }
     if (this.isBroken) return;
     if (!isWritten) this.#fail(CQ_ERROR_ACCESS);
-    else if (this.state === CQ_STATES.armed) {
+    else if (this.state === ARMED) {
       if (this.moderation.add()) this.#fire();
-    } else if (this.state === CQ_STATES.solicited) {
-      if (opcode === CQE_OPCODES.sendError || opcode === CQE_OPCODES.receiveError) this.#fire();
+    } else if (this.state === SOLICITED_ONLY) {
+      if (opcode === SEND_ERROR || opcode === RECEIVE_ERROR) this.#fire();
     }
   }
 

@@ -11,7 +11,7 @@ import { Switch } from './switch.js';
 const SLICE_US = 1;
 const CQN_MASK = 0xff_ffff;
 const NS_PER_US = 1000;
-const WORD = 2 ** 32;
+const PER_WORD = 2 ** -32;
 /** Of `#us`: what the work of this slice takes, and by how much the last wait was too long. */
 const COST = 0;
 const AHEAD = 1;
@@ -123,7 +123,7 @@ export class Engine {
   stamp(): void {
     const ns = this.device.clock.now() * NS_PER_US;
     this.timestampLo = ns | 0;
-    this.timestampHi = (ns / WORD) | 0;
+    this.timestampHi = (ns * PER_WORD) | 0;
   }
 
   /** A slice: turns of queues until there is nothing more to do, or its time is used up. */

@@ -10,6 +10,10 @@ export const LOG_STRIDE = { min: 4, max: 10 } as const;
 /** What has become of a packet. */
 export const RECEIVED = { ok: 0, outOfBuffer: 1, error: 2, dropped: 3 } as const;
 
+const { ready: READY, error: ERROR } = WQ_STATES;
+const SEGMENT_WORDS = DATA.sizeBytes / 4;
+const [BYTE_COUNT, ADDRESS_LO, ADDRESS_HI] = [DATA.byteCount / 4, DATA.addressLo / 4, DATA.addressHi / 4];
+
 /** Entries are read ahead up to so many bytes, or one. */
 const AHEAD_BYTES = 256;
 const PAGE_MASK = PAGE_BYTES - 1;
@@ -21,7 +25,7 @@ export class ReceiveQueue extends WorkQueue {
   /** A packet is being put into memory: another that comes with that finds no place here. */
   #isBusy = false;
   /** Entries that have been read, made with the first: from which counter on, and how many. */
-  #entries: DataView<ArrayBuffer> | undefined = undefined;
+  #entries: Int32Array | undefined = undefined;
   #bytes = new Uint8Array(0);
   #first = 0;
   #count = 0;
@@ -32,7 +36,7 @@ export class ReceiveQueue extends WorkQueue {
 
   protected override entered(state: number): void {
     this.#count = 0;
-    if (state === WQ_STATES.error) this.#flush();
+    if (state === ERROR) this.#flush();
   }
 
   /**
@@ -42,7 +46,7 @@ export class ReceiveQueue extends WorkQueue {
    * @returns one of {@link RECEIVED}
    */
   receive(frame: Uint8Array, offset: number, length: number, hash: number, source: number): number {
-    if (this.state !== WQ_STATES.ready || this.#isBusy) return RECEIVED.dropped;
+    if (this.state !== READY || this.#isBusy) return RECEIVED.dropped;
     this.#isBusy = true;
     const outcome = this.#receive(frame, offset, length, hash, source);
     this.#isBusy = false;
@@ -51,9 +55,9 @@ export class ReceiveQueue extends WorkQueue {
 
   #receive(frame: Uint8Array, offset: number, length: number, hash: number, source: number): number {
     const { cq } = this.setup;
-    if (cq.isBroken) this.setState(WQ_STATES.error);
+    if (cq.isBroken) this.setState(ERROR);
     else if (this.pending === 0) this.look();
-    if (this.state !== WQ_STATES.ready) return RECEIVED.error;
+    if (this.state !== READY) return RECEIVED.error;
     if (this.pending === 0) {
       this.outOfBuffer++;
       return RECEIVED.outOfBuffer;
@@ -80,7 +84,7 @@ export class ReceiveQueue extends WorkQueue {
     const count = Math.min(most, this.pending, this.size - (consumer & (this.size - 1)));
     if (this.#entries === undefined) {
       this.#bytes = new Uint8Array(Math.max(AHEAD_BYTES, 1 << setup.logStride));
-      this.#entries = new DataView(this.#bytes.buffer);
+      this.#entries = new Int32Array(this.#bytes.buffer);
     }
     this.#count = 0;
     const isRead = setup.ring.read(this.fn.dma, offset, this.#bytes, count << setup.logStride, setup.pasid);
@@ -93,14 +97,14 @@ export class ReceiveQueue extends WorkQueue {
   /** Puts a packet into the buffers of an entry. @returns a syndrome, or 0 */
   #scatter(counter: number, frame: Uint8Array, offset: number, length: number): number {
     const { setup, fn, generation } = this;
-    const view = this.#entries!;
-    const start = ((counter - this.#first) & COUNTER_MASK) << setup.logStride;
-    const end = start + (1 << setup.logStride);
+    const entries = this.#entries!;
+    const start = (((counter - this.#first) & COUNTER_MASK) << setup.logStride) >>> 2;
+    const end = start + ((1 << setup.logStride) >>> 2);
     let done = 0;
-    for (let data = start; data < end && done < length; data += DATA.sizeBytes) {
-      const part = Math.min(view.getUint32(data + DATA.byteCount, true), length - done);
+    for (let data = start; data < end && done < length; data += SEGMENT_WORDS) {
+      const part = Math.min(entries[data + BYTE_COUNT]! >>> 0, length - done);
       if (part === 0) continue;
-      const address = fn.dma.address(view.getUint32(data + DATA.addressLo, true), view.getUint32(data + DATA.addressHi, true));
+      const address = fn.dma.address(entries[data + ADDRESS_LO]!, entries[data + ADDRESS_HI]!);
       if (address === NO_ADDRESS || !fn.dma.write(address, frame, offset + done, part, setup.pasid))
         return CQE_SYNDROMES.protection;
       if (generation !== this.generation) return 0;

@@ -70,6 +70,8 @@ export class Tir {
     if (this.#queue !== undefined) return this.#queue;
     this.hash = hashPacket(this.#toeplitz!, frame, offset, length);
     const { queues } = this.#table!;
-    return queues[(this.hash >>> 0) % queues.length];
+    const count = queues.length;
+    // A remainder takes long.
+    return queues[(count & (count - 1)) === 0 ? this.hash & (count - 1) : (this.hash >>> 0) % count];
   }
 }

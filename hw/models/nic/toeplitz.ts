@@ -11,6 +11,12 @@ const NIBBLES = 16;
 export class Toeplitz {
   /** By half byte of the input, and its value. */
   readonly #table = new Int32Array(2 * INPUT_BYTES * NIBBLES);
+  /** The input that {@link ipv4} had last, and what it gave: packets of a flow come one after the other. */
+  #source = 0;
+  #destination = 0;
+  #ports = 0;
+  #hasPorts = false;
+  #hash = 0;
 
   /** @param key ten words, the most significant bit first */
   constructor(key: Uint32Array) {
@@ -21,6 +27,26 @@ export class Toeplitz {
         this.#table[half * NIBBLES + value] = hash;
       }
     }
+  }
+
+  /**
+   * Hashes addresses of 4 bytes, and ports.
+   * @param ports where they are; -1: there are none
+   * @returns signed
+   */
+  ipv4(bytes: Uint8Array, addresses: number, ports: number): number {
+    const source = wordAt(bytes, addresses);
+    const destination = wordAt(bytes, addresses + 4);
+    const hasPorts = ports >= 0;
+    const both = hasPorts ? wordAt(bytes, ports) : 0;
+    const isSame = source === this.#source && destination === this.#destination;
+    if (isSame && both === this.#ports && hasPorts === this.#hasPorts) return this.#hash;
+    const hash = this.add(0, 0, bytes, addresses, 8);
+    this.#source = source;
+    this.#destination = destination;
+    this.#ports = both;
+    this.#hasPorts = hasPorts;
+    return (this.#hash = hasPorts ? this.add(hash, 8, bytes, ports, PORTS_BYTES) : hash);
   }
 
   /**
@@ -48,11 +74,15 @@ function bitsFrom(key: Uint32Array, bit: number): number {
   return shift === 0 ? first | 0 : (first << shift) | (second >>> (32 - shift));
 }
 
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
+
 const TYPE_AT = 12;
 const TAG_TYPE = 0x8100;
 const TAG_BYTES = 4;
-const IPV4 = { type: 0x0800, headerBytes: 20, protocol: 9, fragment: 6, source: 12, addressBytes: 4 } as const;
-const IPV6 = { type: 0x86dd, headerBytes: 40, protocol: 6, source: 8, addressBytes: 16 } as const;
+const [IPV4_TYPE, IPV4_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_SOURCE] = [0x0800, 20, 6, 9, 12];
+const [IPV6_TYPE, IPV6_BYTES, IPV6_PROTOCOL, IPV6_SOURCE] = [0x86dd, 40, 6, 8];
 /** More fragments, or not the first one: the ports are not in all of them. */
 const FRAGMENT_MASK = 0x3fff;
 const TCP = 6;
@@ -70,28 +100,21 @@ export function hashPacket(toeplitz: Toeplitz, frame: Uint8Array, offset: number
     type = (frame[at]! << 8) | frame[at + 1]!;
   }
   const ip = at + 2;
-  if (type === IPV4.type && ip + IPV4.headerBytes <= end) {
-    const isFragment = (((frame[ip + IPV4.fragment]! << 8) | frame[ip + IPV4.fragment + 1]!) & FRAGMENT_MASK) !== 0;
-    const ports = isFragment ? end : ip + (frame[ip]! & 15) * 4;
-    return hashTuple(toeplitz, frame, ip + IPV4.source, IPV4.addressBytes, frame[ip + IPV4.protocol]!, ports, end);
+  if (type === IPV4_TYPE && ip + IPV4_BYTES <= end) {
+    const isFragment = (((frame[ip + IPV4_FRAGMENT]! << 8) | frame[ip + IPV4_FRAGMENT + 1]!) & FRAGMENT_MASK) !== 0;
+    const ports = ip + (frame[ip]! & 15) * 4;
+    return toeplitz.ipv4(frame, ip + IPV4_SOURCE, !isFragment && hasPorts(frame[ip + IPV4_PROTOCOL]!, ports, end) ? ports : -1);
   }
-  if (type === IPV6.type && ip + IPV6.headerBytes <= end) {
-    const ports = ip + IPV6.headerBytes;
-    return hashTuple(toeplitz, frame, ip + IPV6.source, IPV6.addressBytes, frame[ip + IPV6.protocol]!, ports, end);
+  if (type === IPV6_TYPE && ip + IPV6_BYTES <= end) {
+    const hash = toeplitz.add(0, 0, frame, ip + IPV6_SOURCE, IPV6_BYTES - IPV6_SOURCE);
+    const ports = ip + IPV6_BYTES;
+    return hasPorts(frame[ip + IPV6_PROTOCOL]!, ports, end)
+      ? toeplitz.add(hash, IPV6_BYTES - IPV6_SOURCE, frame, ports, PORTS_BYTES)
+      : hash;
   }
   return 0;
 }
 
-function hashTuple(
-  toeplitz: Toeplitz,
-  frame: Uint8Array,
-  addresses: number,
-  addressBytes: number,
-  protocol: number,
-  ports: number,
-  end: number,
-): number {
-  const hash = toeplitz.add(0, 0, frame, addresses, 2 * addressBytes);
-  const hasPorts = (protocol === TCP || protocol === UDP) && ports + PORTS_BYTES <= end;
-  return hasPorts ? toeplitz.add(hash, 2 * addressBytes, frame, ports, PORTS_BYTES) : hash;
+function hasPorts(protocol: number, ports: number, end: number): boolean {
+  return (protocol === TCP || protocol === UDP) && ports + PORTS_BYTES <= end;
 }

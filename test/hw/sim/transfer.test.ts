@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Transfer, stretch } from '../../../hw/sim/transfer.js';
+import { Transfer } from '../../../hw/sim/transfer.js';
 
 /** Lengths on both sides of every limit: what is copied in a loop, by way of the room, and in one piece. */
 const LENGTHS = [0, 1, 3, 4, 5, 60, 64, 255, 256, 257, 1500, 0x4000, 0x4001];
@@ -12,8 +12,8 @@ describe.each(LENGTHS)('%i bytes', (length) => {
   test.each(OFFSETS.flatMap((at) => OFFSETS.map((offset) => [at, offset] as const)))(
     'at %i of memory and %i of a buffer are copied, and nothing beside them',
     (at, offset) => {
-      const memory = stretch(SIZE_BYTES);
       const transfer = new Transfer();
+      const memory = transfer.stretch(SIZE_BYTES);
       const source = numbered(offset + length + 3);
       transfer.write(memory, at, source, offset, length);
       const expected = new Uint8Array(SIZE_BYTES);
@@ -30,8 +30,8 @@ describe.each(LENGTHS)('%i bytes', (length) => {
 });
 
 test('buffers that are not aligned, a whole one, and more of them than are kept', () => {
-  const memory = stretch(SIZE_BYTES);
   const transfer = new Transfer();
+  const memory = transfer.stretch(SIZE_BYTES);
   for (let n = 0; n < 40; n++) {
     const source = numbered(103 + n).subarray(n & 3);
     transfer.write(memory, 4 * n, source, 0, source.length);
@@ -42,8 +42,8 @@ test('buffers that are not aligned, a whole one, and more of them than are kept'
 });
 
 test('what ends where memory ends is whole', () => {
-  const memory = stretch(SIZE_BYTES);
   const transfer = new Transfer();
+  const memory = transfer.stretch(SIZE_BYTES);
   for (const length of [64, 1500]) {
     const source = numbered(length);
     const back = new Uint8Array(length + 1);
