@@ -175,6 +175,7 @@ const SYSTEM_COMMANDS: readonly SystemCommand[] = [
       'port function set DEV/PORT [hw_addr ADDRESS] [state {active|inactive}] [roce {enable|disable}] [max_io_eqs N]\n' +
       '  [{migratable|ipsec_crypto|ipsec_packet} {enable|disable}]\n' +
       'resource show DEV | health show [DEV] | health recover DEV reporter NAME\n' +
+      'health set DEV reporter NAME [grace_period MS] [auto_recover true|false]\n' +
       'DEV is pci/0000:06:00.0, DEV/PORT that with the number of a port, or the name of its network device.',
     run: async (context) => (await import('./commands/devlink.js')).devlink(context),
   },

@@ -5,7 +5,7 @@ import { timer } from '../hw/models/timer.js';
 import type { PciModel } from '../hw/sim/index.js';
 
 export { type DsaDevice, type DsaOptions, type DsaProfile, dsa } from '../hw/models/dsa/index.js';
-export { type Nic, type NicOptions, type NicProfile, nic } from '../hw/models/nic/index.js';
+export { type Nic, type NicOptions, type NicProfile, type StoredFirmware, nic } from '../hw/models/nic/index.js';
 
 /**
  * The device models that come with Backplane, by the name that a command line or a configuration asks for one. An accelerator can work in

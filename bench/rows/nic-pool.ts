@@ -5,7 +5,7 @@ import type { Row } from '../row.js';
 export const row: Row = {
   name: 'vector pool: request and release, 10,000 users',
   unit: 'ns',
-  yardstick: timed('100 users', async (effort) => warm(await vectorUsers(100), effort)),
+  yardstick: timed('200 users', async (effort) => warm(await vectorUsers(200), effort)),
   target: 1.5,
   run: async (effort) => timing(await warm(await vectorUsers(10_000), effort), effort),
 };

@@ -111,6 +111,15 @@ const ACTIONS: Readonly<Record<string, (request: Request) => Promise<Shown | und
     byHandle('resources', all, needed(single(words), 'DEV'), (name, devlink) => view.resources(name, devlink.resources())),
   'health show': async ({ all, words }) =>
     byHandle('health', all, single(words), (name, devlink) => view.health(name, devlink.reporters())),
+  'health set': async ({ all, words: [handle, ...rest] }) => {
+    const given = pairs(rest, ['reporter', 'grace_period', 'auto_recover']);
+    const { reporter, grace_period: grace, auto_recover: auto } = given;
+    await find(all, handle)[1].setReporter(needed(reporter, 'reporter'), {
+      ...(grace !== undefined && { gracePeriodMs: wholeNumber(grace, 'grace_period') }),
+      ...(auto !== undefined && { autoRecover: oneOf(auto, ['true', 'false'], 'auto_recover') === 'true' }),
+    });
+    return undefined;
+  },
   'health recover': async ({ all, words: [handle, ...rest] }) => {
     const { reporter } = pairs(rest, ['reporter']);
     await find(all, handle)[1].recover(needed(reporter, 'reporter'));
@@ -176,7 +185,8 @@ function needed<T>(value: T | undefined, what: string): T {
 
 /** @throws {Errno} ENODEV when there is none */
 function find(all: Request['all'], handle: string | undefined): Request['all'][number] {
-  const found = all.find(([name]) => name === needed(handle, 'DEV'));
+  const wanted = needed(handle, 'DEV');
+  const found = all.find(([name]) => name === wanted);
   if (found === undefined) throw new Errno('ENODEV', `${handle}: no such device`);
   return found;
 }

@@ -262,8 +262,10 @@ class FileCalls {
     }
   }
 
+  /** In interrupt context, too: nothing is allocated when nobody waits. */
   wake(): void {
     const all = this.#waiters;
+    if (all.length === 0) return;
     this.#waiters = [];
     for (const resolve of all) resolve();
   }

@@ -16,6 +16,7 @@ import type {
   PortView,
   ReloadAction,
   ReloadOptions,
+  ReporterSettings,
   ReporterView,
   ResourceView,
 } from './devlink.js';
@@ -163,12 +164,12 @@ export class DevlinkNode implements Devlink {
     return [...this.#reporters.values()].map((reporter) => reporter.view());
   }
 
+  setReporter(name: string, settings: ReporterSettings): MaybePromise<void> {
+    return this.#locked('devlink health set', () => settle(this.#reporter(name).set(settings)));
+  }
+
   recover(name: string): MaybePromise<void> {
-    return this.#locked('devlink health recover', () => {
-      const reporter = this.#reporters.get(name);
-      if (reporter === undefined) throw new Errno('EINVAL', `${this.handle}: has no health reporter ${name}`);
-      return reporter.recover();
-    });
+    return this.#locked('devlink health recover', () => this.#reporter(name).recover());
   }
 
   *#info(): Flow<DevlinkInfo> {
@@ -227,6 +228,12 @@ export class DevlinkNode implements Devlink {
     const item = this.#params.get(name);
     if (item === undefined) throw new Errno('EINVAL', `${this.handle}: has no parameter ${name}`);
     return item;
+  }
+
+  #reporter(name: string): DevlinkReporter {
+    const reporter = this.#reporters.get(name);
+    if (reporter === undefined) throw new Errno('EINVAL', `${this.handle}: has no health reporter ${name}`);
+    return reporter;
   }
 
   #register<K, V>(all: Map<K, V>, key: K, value: V, what: string): V {

@@ -112,6 +112,14 @@ export interface ReporterView {
   readonly gracePeriodMs?: number;
 }
 
+/** What to change of how a part is recovered. */
+export interface ReporterSettings {
+  /** Whether it is tried at once. */
+  readonly autoRecover?: boolean;
+  /** How long it must have been well before: an integer, 0 or more. */
+  readonly gracePeriodMs?: number;
+}
+
 /** What a device says of itself. */
 export interface DevlinkInfo {
   readonly driver: string;
@@ -173,6 +181,11 @@ export interface Devlink {
   resources(): readonly ResourceView[];
 
   reporters(): readonly ReporterView[];
+  /**
+   * Changes how a part is recovered that fails from now on.
+   * @throws {Errno} EINVAL for an unknown one, and what is no time; EOPNOTSUPP for one that cannot be recovered
+   */
+  setReporter(reporter: string, settings: ReporterSettings): MaybePromise<void>;
   /** Recovers a part that has failed; one that is well stays so. @throws {Errno} EINVAL for an unknown one; EOPNOTSUPP; as the driver */
   recover(reporter: string): MaybePromise<void>;
 }
@@ -194,6 +207,7 @@ export const Devlinks = new DeviceClass<Devlink>('devlink', {
     'reload',
     'resources',
     'reporters',
+    'setReporter',
     'recover',
   ],
 });

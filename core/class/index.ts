@@ -32,6 +32,7 @@ export {
   type ReloadAction,
   type ReloadLimit,
   type ReloadOptions,
+  type ReporterSettings,
   type ReporterView,
   type ResourceView,
 } from './devlink.js';
@@ -40,6 +41,7 @@ export type { DevlinkOps, DevlinkReload, DevlinkResource } from './devlink-ops.j
 export type { DevlinkParam } from './devlink-param.js';
 export { DevlinkPort, type DevlinkPortOps } from './devlink-port.js';
 export { DevlinkReporter, type DevlinkReporterOptions } from './devlink-reporter.js';
+export { DIM_PROFILES, Dim, type Moderation } from './dim.js';
 export { Ioctl, IoctlTable } from './ioctl.js';
 export {
   type DmaCapabilities,

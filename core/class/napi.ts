@@ -15,7 +15,7 @@ export interface NapiPoller {
   /**
    * Handles what has come, in task context. Less than `budget` only after {@link Napi.completeDone}; `budget` to be polled again, and then
    * without touching the `Napi`.
-   * @param budget packets to receive at most; what was sent is cleaned up whatever it is
+   * @param budget packets to receive at most; what was sent is cleaned up whatever it is, and nothing else is done for 0
    * @returns packets, or `budget`
    */
   poll(budget: number): number;
@@ -278,9 +278,11 @@ export class Napi {
     }
     if (timeoutUs === 0) return true;
     this.#timer?.cancel();
-    this.#timer = this.#net.clock.after(timeoutUs, () => this.schedule(this.#cpu));
+    this.#timer = this.#net.clock.after(timeoutUs, this.#flush);
     return false;
   }
+
+  readonly #flush = (): void => void this.schedule(this.#cpu);
 
   /** As {@link completeDone} without work. */
   complete(): boolean {

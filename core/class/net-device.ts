@@ -40,6 +40,10 @@ export interface Coalesce {
   readonly rxFrames: number;
   readonly txUs: number;
   readonly txFrames: number;
+  /** The driver chooses by what comes, and the numbers above wait until it does not any more; absent: no. */
+  readonly adaptiveRx?: boolean;
+  /** As {@link adaptiveRx}, of what is sent. */
+  readonly adaptiveTx?: boolean;
 }
 
 /** How many queues there are, and can be. @see Linux 7.2 include/linux/ethtool.h struct ethtool_channels */
@@ -169,7 +173,7 @@ export interface NetDevice {
   /** The driver's own counters by the names that `ethtool -S` has for them. */
   ethtoolStatistics(): MaybePromise<ReadonlyMap<string, number>>;
   coalesce(): Coalesce;
-  /** What is absent stays as it is. @throws {Errno} ERANGE for what the device cannot count to */
+  /** What is absent stays as it is. @throws {Errno} ERANGE for what the device cannot count to; EOPNOTSUPP to adapt where it cannot */
   setCoalesce(coalesce: Partial<Coalesce>): MaybePromise<void>;
   channels(): Channels;
   /** As {@link setMtu}. @throws {Errno} EINVAL for more than it can have */

@@ -320,6 +320,7 @@ export class NetNode extends NetSettings implements NetDevice, QueuesOwner {
   #open(): MaybePromise<void> {
     if (this.#isGone) throw new Errno('ENODEV', `${this.dev.name}: is gone`);
     if (this.#isOpen) return;
+    this.#queues.opening();
     return chain(this.#operations.open(), () => {
       this.#isOpen = true;
       this.#queues.up();

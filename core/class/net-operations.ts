@@ -28,6 +28,8 @@ export interface NetOperations {
   addStatistics?(statistics: NetStatistics): MaybePromise<void>;
   /** Names as `ethtool -S` has them. */
   ethtoolStatistics?(statistics: Map<string, number>): MaybePromise<void>;
+  /** Whether {@link setCoalesce} understands `adaptiveRx` and `adaptiveTx`. @see Linux 7.2 ETHTOOL_COALESCE_USE_ADAPTIVE */
+  readonly adaptsCoalesce?: boolean;
   coalesce?(): Coalesce;
   setCoalesce?(coalesce: Coalesce): MaybePromise<void>;
   channels?(): Channels;

@@ -29,8 +29,8 @@ const BY_LIMIT = 2;
 export class TxQueue {
   readonly #owner: TxQueueOwner;
   #state = BY_DRIVER;
-  /** When it was stopped, and so took its last frame; in microseconds. */
-  transStartUs = 0;
+  /** When it was stopped, and so took its last frame; in microseconds. Infinity: not since the device was opened. */
+  transStartUs = Infinity;
   /** Times that the watchdog found it stuck. */
   transTimeout = 0;
   readonly limits: ByteLimits = new ByteLimits();
@@ -120,8 +120,10 @@ export class TxQueue {
   #off(why: number): void {
     const before = this.#state;
     this.#state = before | why;
+    // Whoever stops it once more must not put its watchdog off.
+    if (before !== 0 && this.transStartUs !== Infinity) return;
     this.transStartUs = this.#owner.clock.now();
-    if (before === 0) this.#owner.stopped(this);
+    this.#owner.stopped(this);
   }
 
   #on(why: number): boolean {

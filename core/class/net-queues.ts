@@ -77,6 +77,11 @@ export class NetQueues implements TxQueueOwner, Watched {
     return this.#wakers.on(handler);
   }
 
+  /** The device is about to be opened: what its driver has not woken by then is not stuck. @see Linux 7.2 net/sched/sch_generic.c dev_activate */
+  opening(): void {
+    for (const queue of this.queues) queue.transStartUs = Infinity;
+  }
+
   /** The device is open and has carrier, perhaps: queues that are stopped are watched. */
   up(): void {
     this.#watchdog.start();

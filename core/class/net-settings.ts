@@ -28,6 +28,9 @@ export abstract class NetSettings {
 
   setCoalesce(change: Partial<Coalesce>): MaybePromise<void> {
     const set = this.has('setCoalesce', 'has no interrupt moderation');
+    if ((change.adaptiveRx === true || change.adaptiveTx === true) && this.#operations.adaptsCoalesce !== true) {
+      throw new Errno('EOPNOTSUPP', `${this.dev.name}: its driver does not adapt interrupt moderation`);
+    }
     return this.serial.run(() => set.call(this.#operations, { ...this.coalesce(), ...change }));
   }
 
@@ -41,7 +44,9 @@ export abstract class NetSettings {
     if (!(Number.isInteger(combined) && combined >= 1 && combined <= maxCombined)) {
       throw new Errno('EINVAL', `${this.dev.name}: ${combined} channels: must be an integer from 1 to ${maxCombined}`);
     }
-    return this.serial.run(() => this.reopened(() => set.call(this.#operations, combined)));
+    return this.serial.run(() => {
+      if (combined !== this.channels().combined) return this.reopened(() => set.call(this.#operations, combined));
+    });
   }
 
   ring(): RingParameters {
@@ -56,7 +61,7 @@ export abstract class NetSettings {
       if (!(Number.isInteger(rx) && rx >= 1 && rx <= maxRx && Number.isInteger(tx) && tx >= 1 && tx <= maxTx)) {
         throw new Errno('EINVAL', `${this.dev.name}: rings of ${rx} and ${tx}: must be 1 to ${maxRx} and 1 to ${maxTx}`);
       }
-      return this.reopened(() => set.call(this.#operations, { rx, tx }));
+      if (rx !== oldRx || tx !== oldTx) return this.reopened(() => set.call(this.#operations, { rx, tx }));
     });
   }
 

@@ -93,7 +93,7 @@ export interface VdpaDevice {
   getConfig(offset: number, buffer: Uint8Array): void;
   /** Grows when the configuration changes. @see Linux 7.2 `get_generation` */
   generation(): number;
-  /** Who is told of that; in task context. */
+  /** Who is told of that, in any context: it must not sleep or throw. */
   setConfigCallback(callback: (() => void) | undefined): void;
 
   /** @throws {Errno} EINVAL for addresses that are not aligned @see Linux 7.2 `set_vq_address` */

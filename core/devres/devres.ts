@@ -49,6 +49,11 @@ export class Devres {
     this.owner = owner;
   }
 
+  /** Which binding it is: those before it have ended. @internal */
+  get binding(): number {
+    return this.#binding;
+  }
+
   /** Number of resources, marks of groups not counted. */
   get size(): number {
     return this.#count;

@@ -21,7 +21,10 @@ export interface IommuTable {
 /** What accesses meet: `blocked` every one is refused; `identity` addresses are physical; or a table translates them. */
 export type IommuContext = 'blocked' | 'identity' | IommuTable;
 
-/** Why an access was refused: `no-entry` not mapped, `permission`, `blocked`, `no-context` nobody has set one up for that PASID. */
+/**
+ * Why an access was refused: `no-entry` not mapped; `permission`; `blocked`, also by a PASID that has nothing; `no-context` by a PASID of a
+ * device that nobody has set anything for.
+ */
 export type IommuFaultReason = 'no-entry' | 'permission' | 'blocked' | 'no-context';
 
 /** An access of a device that was refused. */
@@ -61,7 +64,7 @@ export interface IommuHardware {
   readonly pageBytes: readonly number[];
   /** What accesses of a device without PASID meet; undefined as if nobody had set any. */
   setContext(requesterId: number, context: IommuContext | undefined): void;
-  /** What those with a PASID meet; 1 to 2^`pasidBits` - 1. Undefined: they are refused, `no-context`. */
+  /** What those with a PASID meet; 1 to 2^`pasidBits` - 1. Undefined: they are refused. */
   setPasidContext(requesterId: number, pasid: number, context: IommuContext | undefined): void;
   /** Makes it forget what it has found in a table, of `sizeBytes` from `iova` on; nothing that is under way uses it after that. */
   invalidate(table: IommuTable, iova: number, sizeBytes: number): void;

@@ -84,7 +84,8 @@ export class AddressSpace {
   /** Gets a page for an access, as one of a device does: asks for it where it is not there. @returns whether it is there now */
   fault(address: number, isWrite: boolean): boolean {
     if (this.table.walk(address, isWrite) >= 0) return true;
-    return this.#onPageFault?.(this, address, isWrite) === true;
+    // Whatever it says: who asks would ask for ever.
+    return this.#onPageFault?.(this, address, isWrite) === true && this.table.walk(address, isWrite) >= 0;
   }
 
   /** Told of what is no longer mapped, before `unmap` returns. @internal */

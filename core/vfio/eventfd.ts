@@ -28,7 +28,7 @@ export class EventFd implements Disposable {
   signal(n = 1): void {
     if (this.#isClosed) return;
     this.#count += n;
-    this.#woken.emit();
+    if (this.#woken.active) this.#woken.emit();
   }
 
   /**

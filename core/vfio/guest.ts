@@ -60,17 +60,26 @@ export class Guest implements AsyncDisposable, Disposable {
   readonly #irqfds = new Set<Irqfd>();
   #isClosed = false;
 
-  /** @throws {Errno} ERANGE for a number of virtual CPUs that cannot be; ENOMEM without memory for them @internal */
+  /**
+   * @throws {Errno} ERANGE for a number of virtual CPUs that cannot be; EBUSY when somebody else has the vectors of notifications; ENOMEM
+   *   without memory for them
+   * @internal
+   */
   constructor(parts: GuestParts, options: GuestOptions) {
     const { vcpus = 1, name = 'guest' } = options;
     checkRange(name, 'vcpus', vcpus, 1, MAX_VCPUS);
     this.name = name;
     this.#parts = parts;
     const { memory, cpus } = parts;
-    this.#descriptors = memory.alloc(vcpus * DESCRIPTOR_BYTES, { mask: Number.MAX_SAFE_INTEGER, alignBytes: DESCRIPTOR_BYTES });
+    cpus.use();
+    try {
+      this.#descriptors = memory.alloc(vcpus * DESCRIPTOR_BYTES, { mask: Number.MAX_SAFE_INTEGER, alignBytes: DESCRIPTOR_BYTES });
+    } catch (error) {
+      cpus.unuse();
+      throw error;
+    }
     const at = (n: number): number => this.#descriptors + n * DESCRIPTOR_BYTES;
     this.vcpus = Array.from({ length: vcpus }, (_, n) => new Vcpu(`${name} vcpu ${n}`, memory, at(n), cpus));
-    cpus.use();
   }
 
   /** @throws {Errno} EINVAL when there is none of that number */
@@ -144,8 +153,7 @@ export class Irqfd implements IrqBypassConsumer, Disposable {
     try {
       parts.bypass.registerConsumer(this);
     } catch (error) {
-      const text = `irq bypass consumer (eventfd ${context.name}) registration fails: ${Errno.codeOf(error)}`;
-      parts.core.logFor('info', guest.name, text, 'bypass_failed');
+      this.#log(`irq bypass consumer (eventfd ${context.name}) registration fails: ${Errno.codeOf(error)}`);
     }
     // What was signalled before is not lost.
     if (context.count > 0) this.#signalled();
@@ -161,14 +169,22 @@ export class Irqfd implements IrqBypassConsumer, Disposable {
   }
 
   /**
-   * The guest has changed the message; undefined: it is masked, and nothing is requested.
+   * The guest has changed the message; undefined: it is masked, and nothing is requested. What cannot be posted there goes by the host's
+   * handler and the eventfd.
    * @throws {Errno} EINVAL for a route that cannot be
    * @see Linux 7.2 arch/x86/kvm/irq.c kvm_arch_update_irqfd_routing
    */
   setRoute(route: GuestRoute | undefined): void {
     checkRoute(this.#guest, route);
     this.#route = route;
-    if (this.#producer !== undefined) this.#update(this.#producer);
+    const producer = this.#producer;
+    if (producer === undefined) return;
+    try {
+      this.#update(producer);
+    } catch (error) {
+      this.#unpost(producer);
+      this.#log(`irq ${producer.irq} is not posted: ${Errno.codeOf(error)}`);
+    }
   }
 
   /** It is an interrupt of the guest no longer. Harmless when that was done. */
@@ -208,6 +224,10 @@ export class Irqfd implements IrqBypassConsumer, Disposable {
     if (!this.#isPosted) return;
     this.#isPosted = false;
     this.#parts.irqs.setVcpuAffinity(producer.irq, undefined);
+  }
+
+  #log(text: string): void {
+    this.#parts.core.logFor('info', this.#guest.name, text, 'bypass_failed');
   }
 
   #signalled(): void {

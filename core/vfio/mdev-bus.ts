@@ -17,8 +17,7 @@ const UUID_LENGTH = 36;
  * @see Linux 7.2 drivers/vfio/mdev/mdev_core.c, mdev_driver.c
  */
 export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, MdevCreator {
-  /** In the order they were registered. */
-  readonly parents: MdevParent[] = [];
+  readonly #parents = new Map<Device, MdevParent>();
   readonly #core: DeviceCore;
   /** Until their last reference is given up. */
   readonly #all = new Map<string, MdevDevice>();
@@ -44,6 +43,11 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
     core.registerBus(this);
   }
 
+  /** In the order they were registered. */
+  get parents(): MdevParent[] {
+    return [...this.#parents.values()];
+  }
+
   /**
    * Lets users create mediated devices of `dev`, until it is unbound: they are gone before its driver's `remove`. Managed: in the ledger
    * it is `mdev parent`.
@@ -55,7 +59,7 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
   registerParent(dev: Device, driver: MdevDriver, types: readonly MdevTypeSpec[]): MdevParent {
     const { devres } = dev;
     devres.faultPoint('mdev parent');
-    if (this.parents.some((other) => other.dev === dev)) throw new Errno('EEXIST', `${dev.name}: is a parent already`);
+    if (this.#parents.has(dev)) throw new Errno('EEXIST', `${dev.name}: is a parent already`);
     const parent = new MdevParent(dev, driver, types);
     this.#bring(driver);
     try {
@@ -64,7 +68,7 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
       void this.#dismiss(driver);
       throw error;
     }
-    this.parents.push(parent);
+    this.#parents.set(dev, parent);
     parent.entry = devres.enter('mdev parent', parent, (it) => this.#core.enter(this.#unregister(it)));
     dev.log('info', 'MDEV: Registered', 'mdev_registered');
     sendUevent(this.#core, dev, 'change', new Map([['MDEV_STATE', 'registered']]));
@@ -102,7 +106,7 @@ export class MdevBus extends Bus<MdevDevice, MdevDriver> implements MdevOwner, M
     const groups = parent.types.map((type) => ({ name: type.group, attributes: type.attributes(this) }));
     const stores = dev.attributesIfAny?.removeGroups(groups);
     if (stores !== undefined) yield stores;
-    this.parents.splice(this.parents.indexOf(parent), 1);
+    this.#parents.delete(dev);
     yield* settle(this.#dismiss(parent.driver));
     dev.log('info', 'MDEV: Unregistering', 'mdev_unregistered');
     sendUevent(this.#core, dev, 'change', new Map([['MDEV_STATE', 'unregistered']]));

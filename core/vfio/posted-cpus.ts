@@ -24,10 +24,8 @@ export class PostedCpus {
 
   /** A guest begins; each is matched by an `unuse`. @throws {Errno} EBUSY when somebody else has the vectors */
   use(): void {
-    if (this.#guests++ > 0) return;
-    const { core } = this.#irqs;
-    core.setSystemVector(NOTIFY_VECTOR, (cpu) => this.#running[cpu]?.notified());
-    core.setSystemVector(WAKEUP_VECTOR, (cpu) => this.#wake(cpu));
+    if (this.#guests === 0) this.#takeVectors();
+    this.#guests++;
   }
 
   unuse(): void {
@@ -35,6 +33,17 @@ export class PostedCpus {
     const { core } = this.#irqs;
     core.setSystemVector(NOTIFY_VECTOR, undefined);
     core.setSystemVector(WAKEUP_VECTOR, undefined);
+  }
+
+  #takeVectors(): void {
+    const { core } = this.#irqs;
+    core.setSystemVector(NOTIFY_VECTOR, (cpu) => this.#running[cpu]?.notified());
+    try {
+      core.setSystemVector(WAKEUP_VECTOR, (cpu) => this.#wake(cpu));
+    } catch (error) {
+      core.setSystemVector(NOTIFY_VECTOR, undefined);
+      throw error;
+    }
   }
 
   /** @throws {Errno} ERANGE when there is no such CPU */

@@ -1,4 +1,5 @@
 import type { Device } from '../device/index.js';
+import type { DevresEntry } from '../devres/index.js';
 import type { IrqHandle, Irqs } from '../irq/index.js';
 import { Errno } from '../lib/index.js';
 import type { IrqBypass, IrqBypassProducer } from './bypass.js';
@@ -23,7 +24,8 @@ export interface VectorBackend {
 /** A vector that a user has. */
 class VectorSlot {
   handle: IrqHandle | undefined = undefined;
-  producer: IrqBypassProducer | undefined = undefined;
+  /** What is offered to a guest: in the ledger behind the request, so that a guest has it no longer when that is freed. */
+  offer: DevresEntry | undefined = undefined;
 
   constructor(readonly eventfd: EventFd) {}
 }
@@ -125,17 +127,17 @@ export class VectorIrqs {
     if (virq !== undefined) {
       const name = this.#backend.label(index, vector);
       slot.handle = this.#irqs.request(this.#dev, virq, { hard: () => eventfd.signal(), name });
-      slot.producer = this.#produce(eventfd, virq);
+      slot.offer = this.#offer(eventfd, virq);
     }
     this.#slots.set(vector, slot);
   }
 
   /** Offers a vector to whoever has the eventfd; without him it works as well. */
-  #produce(context: EventFd, irq: number): IrqBypassProducer | undefined {
+  #offer(context: EventFd, irq: number): DevresEntry | undefined {
     const producer: IrqBypassProducer = { context, irq };
     try {
       this.#bypass.registerProducer(producer);
-      return producer;
+      return this.#dev.devres.enter('irq bypass', producer, this.#withdraw);
     } catch (error) {
       this.#dev.log(
         'info',
@@ -146,12 +148,15 @@ export class VectorIrqs {
     }
   }
 
+  readonly #withdraw = (producer: IrqBypassProducer): void => this.#bypass.unregisterProducer(producer);
+
   #clear(vector: number): void {
     const slot = this.#slots.get(vector);
     if (slot === undefined) return;
     this.#slots.delete(vector);
-    if (slot.producer !== undefined) this.#bypass.unregisterProducer(slot.producer);
-    if (slot.handle?.held === true) slot.handle[Symbol.dispose]();
+    const { offer, handle } = slot;
+    if (offer !== undefined) void offer.ledger?.releaseEntry(offer);
+    if (handle?.held === true) handle[Symbol.dispose]();
   }
 
   #refuse(index: number, what: string): Errno {

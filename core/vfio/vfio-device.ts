@@ -49,12 +49,15 @@ export class VfioDevice implements UpperEdge {
   #isVisible = false;
   #isGone = false;
   #isEnded = false;
+  /** Of the device, when it was registered. */
+  readonly #binding: number;
   readonly #waiters: (() => void)[] = [];
   readonly #parts: VfioDeviceParts;
 
   /** @internal */
   constructor(parts: VfioDeviceParts) {
     this.#parts = parts;
+    this.#binding = parts.dev.devres.binding;
   }
 
   /** The device that was registered. */
@@ -98,6 +101,11 @@ export class VfioDevice implements UpperEdge {
   /** Whether it is unregistered: nothing of it can be used any more. */
   get isGone(): boolean {
     return this.#isEnded;
+  }
+
+  /** Whether its driver is bound still: it may not have waited for its users as long as they wanted. @internal */
+  get isLive(): boolean {
+    return this.#parts.dev.devres.binding === this.#binding;
   }
 
   /** Users that have it open. */

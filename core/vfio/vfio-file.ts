@@ -9,7 +9,8 @@ import type { VfioDevice } from './vfio-device.js';
 const PAGE = 4096;
 
 /**
- * An open VFIO device: what a user does with it. Until it has a container nothing can be done (EINVAL); when it is closed, EBADF.
+ * An open VFIO device: what a user does with it. Until it has a container nothing can be done (EINVAL); when it is closed, EBADF; when its
+ * driver was unbound without waiting for him any longer, ENODEV.
  *
  * @example
  * ```ts
@@ -111,8 +112,8 @@ export class VfioFile implements AsyncDisposable {
   /**
    * DEVICE_SET_IRQS.
    * @returns 0; or, positive, how many vectors could be had when those were fewer than asked for: none is allocated then
-   * @throws {Errno} EINVAL for what is out of range or shape; EBADF for an eventfd that is closed; ENOTTY for what those interrupts cannot;
-   *   what the driver threw
+   * @throws {Errno} EINVAL for what is out of range or shape, and in an interrupt handler; EBADF for an eventfd that is closed; ENOTTY for
+   *   what those interrupts cannot; what the driver threw
    * @see Linux 7.2 drivers/vfio/vfio_main.c vfio_set_irqs_validate_and_prepare; drivers/vfio/pci/vfio_pci_intrs.c
    */
   setIrqs(set: VfioIrqSet): number {
@@ -197,9 +198,13 @@ export class VfioFile implements AsyncDisposable {
     return result;
   }
 
-  /** Closes it, when a `bind` that is under way is over; the last one ends what users have of the device. Harmless when it is closed. */
+  /**
+   * Closes it, when a `bind` that is under way is over; the last one ends what users have of the device. Harmless when it is closed.
+   * @throws {Errno} EINVAL in an interrupt handler, and it is open still; what the driver's `close` threw
+   */
   close(): MaybePromise<void> {
     if (this.#isClosed) return;
+    this.#device.core.sections.check?.();
     if (this.#binding !== undefined) {
       const again = (): MaybePromise<void> => this.close();
       return this.#binding.then(again, again);
@@ -229,10 +234,10 @@ export class VfioFile implements AsyncDisposable {
     await this.close();
   }
 
-  /** Interrupts come when the call returns. */
+  /** Interrupts come when the call returns. @throws {Errno} EINVAL in an interrupt handler */
   #enter<T>(call: () => T): T {
     const { sections } = this.#device.core;
-    sections.enter();
+    sections.enterOperation();
     try {
       return call();
     } finally {
@@ -244,6 +249,8 @@ export class VfioFile implements AsyncDisposable {
   #ops(): VfioOps {
     if (this.#isClosed) throw this.#bad();
     if (!this.#isGranted) throw new Errno('EINVAL', `${this.name}: no access yet: bind it to a container`);
+    if (!this.#device.isLive)
+      throw new Errno('ENODEV', `${this.name}: its driver has not waited for its user any longer: close it`);
     return this.#device.ops;
   }
 

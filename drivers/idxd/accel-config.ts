@@ -1,8 +1,8 @@
-import { Errno } from '../../core/index.js';
+import { Errno, describeError } from '../../core/index.js';
 import { disable, enable } from './accel-enable.js';
 import { type Accelerated, busOf, isTold } from './accel-list.js';
-import { AccelPlan, indexOf } from './accel-plan.js';
-import { located, numberOf, ruleOf, textOf } from './accel-rules.js';
+import { AccelPlan, applyAll, indexOf } from './accel-plan.js';
+import { located, ruleOf, textOf } from './accel-rules.js';
 import type { DsaBus, DsaDevice, DsaKind } from './dsa-bus.js';
 
 /** The lists that an object of each kind may have, and what is in them. */
@@ -25,9 +25,6 @@ interface Part {
   /** Where it is: `[0].groups[1]`. */
   readonly place: string;
 }
-
-/** Up to this version of the hardware traffic classes are fixed. @see Linux 6.12 drivers/dma/idxd/init.c idxd_setup_groups */
-const LAST_WITHOUT_CLASSES = 0x200;
 
 /**
  * Reads a configuration in the format of accel-config, and checks it; nothing is written.
@@ -83,7 +80,7 @@ export async function loadConfig(system: Accelerated, config: unknown, options: 
     throw new Errno('EPERM', `${busy[0].name}: is enabled: disable it first, or have it disabled (--forced)`);
   }
   for (const dsa of busy) await disable(dsa, true);
-  for (const plan of plans) await plan.apply();
+  applyAll(plans);
   const wanted = options.enable === true ? plans.flatMap(({ dsa, queues }) => [dsa, ...queues]) : [];
   await enableAll(wanted);
   return { configured: plans.map(({ dsa }) => dsa.name), enabled: wanted.map(({ name }) => name) };
@@ -97,7 +94,9 @@ async function enableAll(wanted: readonly DsaDevice[]): Promise<void> {
       enabled.push(dev);
     }
   } catch (error) {
-    for (const dev of enabled.toReversed()) await disable(dev, true);
+    const errors: unknown[] = [error];
+    for (const dev of enabled.toReversed()) await disable(dev, true).catch((after: unknown) => errors.push(after));
+    if (errors.length > 1) throw new AggregateError(errors, describeError(error), { cause: error });
     throw error;
   }
 }
@@ -106,14 +105,13 @@ function readAccelerator(bus: DsaBus, part: Part): AccelPlan {
   const name = nameOf('configuration', part);
   const dsa = bus.find(name);
   if (dsa?.kind !== 'dsa') throw located(new Errno('ENODEV', `${name}: no such accelerator`), `${part.place}.dev`);
-  const plan = new AccelPlan(dsa);
+  const plan = new AccelPlan(dsa, true);
   plan.name(dsa);
   readPart(plan, dsa, part, undefined);
   return plan;
 }
 
 function readPart(plan: AccelPlan, dev: DsaDevice, { json, place }: Part, group: number | undefined): void {
-  const isOld = numberOf(plan.dsa, 'version') <= LAST_WITHOUT_CLASSES;
   let saidGroup = false;
   for (const [key, value] of Object.entries(json)) {
     const here = `${place}${/^\w+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`}`;
@@ -123,7 +121,7 @@ function readPart(plan: AccelPlan, dev: DsaDevice, { json, place }: Part, group:
       const who = `${dev.name}: ${key}`;
       for (const part of partsOf(who, value, here)) readPart(plan, namedPart(plan, list, who, part), part, groupOf(dev));
     } else if (rule !== undefined) {
-      if (!(isOld && rule.name.startsWith('traffic_class'))) plan.want(dev, rule, value, here);
+      plan.want(dev, rule, value, here);
       saidGroup ||= rule.name === 'group_id';
       if (rule.name === 'group_id' && value !== group) {
         const where = group === -1 ? 'those without a group' : `group ${group}`;

@@ -23,7 +23,9 @@ interface Column {
 
 const TOLD = { isTold: true };
 const TEXT = { isText: true };
-const GROUP_ID: Column = { key: 'group_id', without: /^-1$/ };
+/** What is in no group, and what is left to the device. */
+const NOT_NONE = { without: /^-1$/ };
+const GROUP_ID: Column = { key: 'group_id', ...NOT_NONE };
 
 /** In the order of accel-config. @see accel-config 4.1 util/json.c */
 const COLUMNS: Readonly<Record<DsaKind, readonly Column[]>> = {
@@ -52,8 +54,8 @@ const COLUMNS: Readonly<Record<DsaKind, readonly Column[]>> = {
     { key: 'read_buffers_reserved' },
     { key: 'use_read_buffer_limit' },
     { key: 'read_buffers_allowed' },
-    { key: 'traffic_class_a' },
-    { key: 'traffic_class_b' },
+    { key: 'traffic_class_a', ...NOT_NONE },
+    { key: 'traffic_class_b', ...NOT_NONE },
     { key: 'desc_progress_limit' },
     { key: 'batch_progress_limit' },
   ],

@@ -1,12 +1,14 @@
 import { Errno, type ErrnoCode } from '../../core/index.js';
 import { type AttributeRule, RULES, hasAll, located, numberOf, textOf } from './accel-rules.js';
+import { restoreConfiguration, saveConfiguration } from './configuration.js';
 import type { DsaDevice, DsaKind } from './dsa-bus.js';
+import { Group } from './group.js';
 
 /** Read buffers that an engine needs at least. @see Linux 6.12 drivers/dma/idxd/sysfs.c group_read_buffers_allowed_store */
 const BUFFERS_PER_ENGINE = 4;
 
-/** What attributes say that an accelerator has forgotten; the others 0. */
-const FORGOTTEN: Readonly<Record<string, string>> = { group_id: '-1', mode: 'shared' };
+/** What attributes say of a device that has forgotten them; the others 0; its `driver_name` a queue keeps. */
+const FORGOTTEN: Readonly<Record<string, string>> = { group_id: '-1', mode: 'shared', type: 'none', name: '' };
 
 /** What is to become of one accelerator and its parts. All of it is checked before the first attribute is written. */
 export class AccelPlan {
@@ -15,10 +17,19 @@ export class AccelPlan {
   /** Where they are said in a file, by `wq0.0 size`. */
   readonly #places = new Map<string, string>();
   readonly #parts: readonly DsaDevice[];
+  readonly #isWhole: boolean;
 
-  constructor(readonly dsa: DsaDevice) {
+  /**
+   * @param isWhole whether it is a configuration from a file: what it says of attributes that do not count is passed over, and an
+   *   accelerator that is enabled is disabled before it is written
+   */
+  constructor(
+    readonly dsa: DsaDevice,
+    isWhole: boolean,
+  ) {
     const { wqs, engines, groups } = dsa.idxd;
     this.#parts = [...wqs, ...engines, ...groups];
+    this.#isWhole = isWhole;
   }
 
   /** A part by its name. @throws {Errno} ENODEV when this accelerator has none of that name and kind */
@@ -50,6 +61,7 @@ export class AccelPlan {
    * @throws {Errno} EINVAL for what it cannot be; EOPNOTSUPP when the device has no such attribute
    */
   want(dev: DsaDevice, rule: AttributeRule, value: unknown, place?: string): void {
+    if (this.#isWhole && rule.name.startsWith('traffic_class') && dev instanceof Group && !dev.hasTrafficClasses) return;
     if (place !== undefined) this.#places.set(`${dev.name} ${rule.name}`, place);
     const text = this.#textOf(dev, rule, value, place);
     if (dev.attributes.has(rule.name)) {
@@ -62,7 +74,12 @@ export class AccelPlan {
 
   /** Checks what values mean for each other, those that stay as they are too. @throws {Errno} EINVAL, EOPNOTSUPP or EPERM */
   check(): void {
-    if (textOf(this.dsa, 'configurable') === '0') this.#checkFixed();
+    for (const wq of this.devices('wq')) this.#checkNames(wq);
+    if (!this.dsa.idxd.caps.isConfigurable) {
+      this.#checkFixed();
+      return;
+    }
+    this.#checkDevice();
     this.#checkSum('wq', 'size', numberOf(this.dsa, 'max_work_queues_size'), 'entries');
     for (const wq of this.devices('wq')) this.#checkQueue(wq);
     this.#checkSum('group', 'read_buffers_reserved', this.#buffers, 'read buffers');
@@ -71,15 +88,20 @@ export class AccelPlan {
 
   /**
    * Writes what is not so yet, in an order in which no value on the way breaks a limit.
-   * @throws {Errno} what a device says that could not be known before; what was written stays
+   * @throws {Errno} what a device says that could not be known before; what was written stays: {@link applyAll} takes it back
    */
-  async apply(): Promise<void> {
+  apply(): void {
     for (const [dev, attribute, text] of this.#writes()) {
-      if (textOf(dev, attribute) !== text) await dev.attributes.write(attribute, `${text}\n`);
+      // Attributes of this bus take what is written at once.
+      if (textOf(dev, attribute) !== text) void dev.attributes.write(attribute, `${text}\n`);
     }
   }
 
   *#writes(): Generator<[dev: DsaDevice, attribute: string, text: string]> {
+    // Without a limit nobody can be let off it.
+    for (const group of numberOf(this.dsa, 'read_buffer_limit') > 0 ? this.devices('group') : []) {
+      if (this.#texts.get(group)?.get('use_read_buffer_limit') === '0') yield [group, 'use_read_buffer_limit', '0'];
+    }
     yield* this.#inOrder('dsa');
     yield* this.#inOrder('engine');
     // Who gives comes before who takes.
@@ -98,8 +120,8 @@ export class AccelPlan {
     for (const dev of this.devices(kind)) {
       for (const { name } of RULES[kind]) {
         const text = this.#texts.get(dev)?.get(name);
-        if (text === undefined || (name === 'threshold' && this.#after(dev, 'mode') === 'dedicated')) continue;
-        yield [dev, name, text];
+        const isMoot = this.#isWhole && name === 'threshold' && this.#after(dev, 'mode') === 'dedicated';
+        if (text !== undefined && !isMoot) yield [dev, name, text];
       }
     }
   }
@@ -108,10 +130,25 @@ export class AccelPlan {
     for (const [dev, texts] of this.#texts) {
       for (const { name, isFree } of RULES[dev.kind]) {
         const text = texts.get(name);
-        if (isFree === true || text === undefined || this.#isSo(dev, name, text)) continue;
+        if (isFree === true || text === undefined || text === textOf(dev, name)) continue;
         throw this.#refuse('EPERM', dev, name, text, `${this.dsa.name} cannot be configured: it stays ${textOf(dev, name)}`);
       }
     }
+  }
+
+  /** No name can be written that is empty; a change of the type leaves one. */
+  #checkNames(wq: DsaDevice): void {
+    for (const attribute of ['name', 'driver_name']) {
+      const isCleared = attribute === 'name' && !this.#isSo(wq, 'type', this.#after(wq, 'type'));
+      if (this.#texts.get(wq)?.get(attribute) !== '' || isCleared || this.#isSo(wq, attribute, '')) continue;
+      throw this.#refuse('EINVAL', wq, attribute, '""', `must have a character: it is ${textOf(wq, attribute)}`);
+    }
+  }
+
+  #checkDevice(): void {
+    const limit = this.#after(this.dsa, 'read_buffer_limit');
+    if (this.dsa.idxd.caps.hasReadBufferLimit || this.#isSo(this.dsa, 'read_buffer_limit', limit)) return;
+    throw this.#refuse('EPERM', this.dsa, 'read_buffer_limit', limit, 'its read buffers cannot be limited');
   }
 
   #checkQueue(wq: DsaDevice): void {
@@ -121,10 +158,9 @@ export class AccelPlan {
     if (isLimit && !(Number(threshold) >= 1 && Number(threshold) <= Number(size))) {
       throw this.#refuse('EINVAL', wq, 'threshold', threshold, `must be 1 to its size, ${size}`);
     }
-    if (wanted('block_on_fault') === '1' && !this.#isSo(wq, 'block_on_fault', '1')) {
-      const why = (BigInt(textOf(this.dsa, 'gen_cap')) & 1n) === 0n ? `${this.dsa.name} cannot do that` : undefined;
-      const other = this.#after(wq, 'prs_disable') === '1' ? 'prs_disable is 1' : undefined;
-      const reason = why ?? other;
+    if (wanted('block_on_fault') === '1') {
+      const why = this.dsa.idxd.caps.blockOnFault ? undefined : `${this.dsa.name} cannot do that`;
+      const reason = this.#after(wq, 'prs_disable') === '1' ? 'prs_disable is 1' : why;
       if (reason !== undefined) throw this.#refuse('EOPNOTSUPP', wq, 'block_on_fault', '1', reason);
     }
   }
@@ -145,8 +181,12 @@ export class AccelPlan {
         throw this.#refuse('EINVAL', group, 'read_buffers_allowed', allowed, why);
       }
     }
-    if (texts?.get('use_read_buffer_limit') === '1' && Number(this.#after(this.dsa, 'read_buffer_limit')) === 0) {
-      throw this.#refuse('EPERM', group, 'use_read_buffer_limit', '1', `${this.dsa.name} has no read_buffer_limit`);
+    const use = texts?.get('use_read_buffer_limit');
+    if (use === undefined || this.#isSo(group, 'use_read_buffer_limit', use)) return;
+    // It is written while there is a limit: off before that goes.
+    const limits = [this.#after(this.dsa, 'read_buffer_limit'), this.#before(this.dsa, 'read_buffer_limit')];
+    if ((use === '1' ? limits.slice(0, 1) : limits).every((limit) => limit === '0')) {
+      throw this.#refuse('EPERM', group, 'use_read_buffer_limit', use, `${this.dsa.name} has no read_buffer_limit`);
     }
   }
 
@@ -167,12 +207,18 @@ export class AccelPlan {
     return numberOf(this.dsa, 'max_read_buffers');
   }
 
-  /** What an attribute will be; an accelerator that is enabled forgets everything when it is disabled for this. */
+  /** What an attribute says when all is written. */
   #after(dev: DsaDevice, attribute: string): string {
-    const wanted = this.#texts.get(dev)?.get(attribute);
-    if (wanted !== undefined) return wanted;
-    const isForgotten = dev !== this.dsa && textOf(this.dsa, 'state') === 'enabled';
-    return isForgotten || !dev.attributes.has(attribute) ? (FORGOTTEN[attribute] ?? '0') : textOf(dev, attribute);
+    return this.#texts.get(dev)?.get(attribute) ?? this.#before(dev, attribute);
+  }
+
+  /** What an attribute says when writing begins. */
+  #before(dev: DsaDevice, attribute: string): string {
+    const { idxd } = this.dsa;
+    const isForgotten = this.#isWhole && idxd.state === 'enabled' && idxd.caps.isConfigurable;
+    const isKept = dev === this.dsa || attribute === 'driver_name' || !isForgotten;
+    if (isKept && dev.attributes.has(attribute)) return textOf(dev, attribute);
+    return attribute === 'read_buffers_allowed' ? `${this.#buffers}` : (FORGOTTEN[attribute] ?? '0');
   }
 
   #textOf(dev: DsaDevice, rule: AttributeRule, value: unknown, place: string | undefined): string {
@@ -189,7 +235,21 @@ export class AccelPlan {
   }
 
   #isSo(dev: DsaDevice, attribute: string, text: string): boolean {
-    return textOf(dev, attribute) === text;
+    return this.#before(dev, attribute) === text;
+  }
+}
+
+/**
+ * Writes what all plans want, or nothing.
+ * @throws {Errno} what a device says that could not be known before
+ */
+export function applyAll(plans: readonly AccelPlan[]): void {
+  const before = plans.map(({ dsa }) => saveConfiguration(dsa.idxd));
+  try {
+    for (const plan of plans) plan.apply();
+  } catch (error) {
+    before.forEach(restoreConfiguration);
+    throw error;
   }
 }
 

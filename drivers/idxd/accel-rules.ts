@@ -1,5 +1,7 @@
 import { Errno } from '../../core/index.js';
 import { OPCODES } from '../../hw/regs/dsa.js';
+import { isWithin, parseBitmap, trimmed } from './attribute-text.js';
+import { OPERATION_WORDS } from './caps.js';
 import type { DsaDevice, DsaKind } from './dsa-bus.js';
 
 /** An attribute that a configuration can set. */
@@ -63,36 +65,31 @@ function line(name: string, most: number): AttributeRule {
     name,
     ...FREE,
     text: (value, who) => {
-      if (typeof value === 'string' && value.length <= most && !value.includes('\n')) return value;
+      const text = typeof value === 'string' ? trimmed(value) : undefined;
+      if (text !== undefined && text.length <= most && !text.includes('\n')) return text;
       throw wrong(who, name, value, `a line of at most ${most} characters`);
     },
   };
 }
-
-/** The operation that queues may allow and `op_cap` does not tell, since users must not submit it themselves. */
-const BATCH = 1n << BigInt(OPCODES.batch);
 
 /** Words of 32 bits in hex, the highest first: `00000001,003f027f`. */
 function operations(name: string): AttributeRule {
   return {
     name,
     text: (value, who, dsa) => {
-      const limit = textOf(dsa, 'op_cap');
-      const wanted = typeof value === 'string' ? bitmap(value) : undefined;
-      if (wanted !== undefined && (wanted & ~(bitmap(limit) ?? 0n) & ~BATCH) === 0n) return String(value);
-      throw wrong(who, name, value, `a bitmap within ${dsa.name}'s op_cap, ${limit}`);
+      const bits = typeof value === 'string' ? parseBitmap(value, OPERATION_WORDS) : undefined;
+      if (bits !== undefined && isWithin(bits, dsa.idxd.caps.operations)) return String(value);
+      throw wrong(who, name, value, `a bitmap within ${dsa.name}'s op_cap, ${textOf(dsa, 'op_cap')}`);
     },
   };
 }
 
-/** Whether a bitmap allows all operations that the device has. */
-export const hasAll = (dsa: DsaDevice, text: string): boolean =>
-  ((bitmap(text) ?? 0n) | BATCH) === ((bitmap(textOf(dsa, 'op_cap')) ?? 0n) | BATCH);
-
-function bitmap(text: string): bigint | undefined {
-  const words = text.replace(/^0x/, '').split(',');
-  if (!words.every((one) => /^[0-9a-f]+$/i.test(one))) return undefined;
-  return BigInt(`0x${words.map((one, i) => (i === 0 ? one : one.padStart(8, '0'))).join('')}`);
+/** Whether a bitmap allows all operations that the device has, but for batches: `op_cap` does not tell of these. */
+export function hasAll({ idxd }: DsaDevice, text: string): boolean {
+  const bits = parseBitmap(text, OPERATION_WORDS);
+  if (bits === undefined) return false;
+  bits[0]! |= 1 << OPCODES.batch;
+  return isWithin(idxd.caps.operations, bits);
 }
 
 /** What can be set, in the order in which it must be: one clears what another says, or is a limit of it. */

@@ -53,16 +53,24 @@ export const bitmapText = (words: Uint32Array): string =>
     .reverse()
     .join(',');
 
-/** @throws {Errno} EINVAL for what is no bitmap of at most so many words. @see Linux 6.12 lib/bitmap-str.c bitmap_parse */
-export function bitmap(dev: Device, text: string, words: number): Uint32Array {
+/** Undefined for what is no bitmap of at most so many words. @see Linux 6.12 lib/bitmap-str.c bitmap_parse */
+export function parseBitmap(text: string, words: number): Uint32Array | undefined {
   const parts = trimmed(text).split(',').reverse();
-  if (parts.length > words || !parts.every((part) => /^[0-9a-fA-F]{1,8}$/.test(part))) {
-    throw invalid(dev, `${JSON.stringify(trimmed(text))} is no bitmap of ${words} words of 8 hexadecimal digits`);
-  }
+  if (parts.length > words || !parts.every((part) => /^[0-9a-fA-F]{1,8}$/.test(part))) return undefined;
   const bits = new Uint32Array(words);
   parts.forEach((part, i) => (bits[i] = Number.parseInt(part, 16)));
   return bits;
 }
+
+/** As {@link parseBitmap}. @throws {Errno} EINVAL for what is no such bitmap */
+export function bitmap(dev: Device, text: string, words: number): Uint32Array {
+  const bits = parseBitmap(text, words);
+  if (bits !== undefined) return bits;
+  throw invalid(dev, `${JSON.stringify(trimmed(text))} is no bitmap of ${words} words of 8 hexadecimal digits`);
+}
+
+/** Whether each bit of a bitmap is one of another of its length. */
+export const isWithin = (bits: Uint32Array, all: Uint32Array): boolean => bits.every((word, i) => (word & ~all[i]!) === 0);
 
 export const invalid = (dev: Device, what: string): Errno => new Errno('EINVAL', `${dev.name}: ${what}`);
 

@@ -31,20 +31,30 @@ const GROUP_FIELDS = [
 
 /** The configuration of a device, as it was. */
 export interface Configuration {
+  readonly idxd: Idxd;
+  readonly readBufferLimit: number;
+  /** Entries of the event log; undefined where there is none. */
+  readonly eventLogSize: number | undefined;
   readonly wqs: readonly { readonly wq: Wq; readonly fields: Partial<Wq>; readonly opConfig: Uint32Array }[];
   readonly groups: readonly { readonly group: Group; readonly fields: Partial<Group> }[];
   readonly engines: readonly { readonly engine: Engine; readonly groupId: number | undefined }[];
 }
 
-export function saveConfiguration({ wqs, groups, engines }: Idxd): Configuration {
+export function saveConfiguration(idxd: Idxd): Configuration {
+  const { wqs, groups, engines, readBufferLimit, eventLog } = idxd;
   return {
+    idxd,
+    readBufferLimit,
+    eventLogSize: eventLog?.size,
     wqs: wqs.map((wq) => ({ wq, fields: pick(wq, WQ_FIELDS), opConfig: wq.opConfig.slice() })),
     groups: groups.map((group) => ({ group, fields: pick(group, GROUP_FIELDS) })),
     engines: engines.map((engine) => ({ engine, groupId: engine.groupId })),
   };
 }
 
-export function restoreConfiguration({ wqs, groups, engines }: Configuration): void {
+export function restoreConfiguration({ idxd, readBufferLimit, eventLogSize, wqs, groups, engines }: Configuration): void {
+  idxd.readBufferLimit = readBufferLimit;
+  if (idxd.eventLog !== undefined && eventLogSize !== undefined) idxd.eventLog.size = eventLogSize;
   for (const { wq, fields, opConfig } of wqs) {
     Object.assign(wq, fields);
     wq.opConfig.set(opConfig);

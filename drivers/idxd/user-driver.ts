@@ -1,4 +1,4 @@
-import { CharDevices, CharNode, Errno, Host, Iommu, Irqs, inject, injectable } from '../../core/index.js';
+import { CharDevices, CharNode, Errno, Host, IdAllocator, Iommu, Irqs, inject, injectable } from '../../core/index.js';
 import { CMD_STATUS } from './cmd-status.js';
 import { DSA_BUS, type IdxdSubDriver } from './dsa-bus.js';
 import { UserQueue } from './user-queue.js';
@@ -14,7 +14,7 @@ export class UserDriver implements IdxdSubDriver<Wq, CharNode> {
   readonly name = 'user';
   readonly bus = DSA_BUS;
   readonly types = ['wq'] as const;
-  readonly #minors = new Set<number>();
+  readonly #minors = new IdAllocator('idxd minors');
 
   constructor(
     @inject(Iommu) private readonly iommu: Iommu,
@@ -62,15 +62,12 @@ export class UserDriver implements IdxdSubDriver<Wq, CharNode> {
   }
 
   #takeMinor(wq: Wq): number {
-    let minor = 0;
-    while (this.#minors.has(minor)) minor++;
-    this.#minors.add(minor);
-    wq.cdevMinor = minor;
-    return minor;
+    wq.cdevMinor = this.#minors.alloc();
+    return wq.cdevMinor;
   }
 
   #giveMinor(wq: Wq, minor: number): void {
-    this.#minors.delete(minor);
+    this.#minors.free(minor);
     wq.cdevMinor = undefined;
   }
 }

@@ -62,6 +62,8 @@ export class UserFile implements FileOperations {
   readonly #failedBatches = new Set<number>();
   #error: Uint32Array | undefined = undefined;
   #interrupts = 0;
+  /** A queue without room is part of normal work: made once. */
+  readonly #full: Errno;
 
   constructor({ wq, file, space, pasid, vector, memory }: UserFileParts) {
     this.#wq = wq;
@@ -72,6 +74,7 @@ export class UserFile implements FileOperations {
     this.vector = vector;
     this.handle = vector?.index;
     this.#portal = new UserPortal(wq, pasid, vector?.isIms ?? false);
+    this.#full = new Errno('EAGAIN', `${wq.name}: has no room: wait for some of the work to end`);
   }
 
   /**
@@ -211,7 +214,7 @@ export class UserFile implements FileOperations {
       return undefined;
     }
     for (let left = enqcmdsRetries; this.#portal.enqcmd(0, words); left--) {
-      if (left === 0) return new Errno('EAGAIN', `${name}: has no room: wait for some of the work to end`);
+      if (left === 0) return this.#full;
       idxd.dev.clock.relax();
     }
     return undefined;

@@ -8,6 +8,7 @@ import {
   type Iommu,
   type Irqs,
   type Task,
+  describeError,
 } from '../../core/index.js';
 import { line } from './attribute-text.js';
 import {
@@ -28,6 +29,8 @@ import { clearPasid, drainPasid, setPasid } from './wq-pasid.js';
 /** A queue that tasks use, and those who have it open. */
 export class UserQueue implements CharOperations {
   readonly #files: UserFile[] = [];
+  /** How often the device has taken its handles back. */
+  #revocations = 0;
 
   /** @param memory of the machine: where address spaces lead */
   constructor(
@@ -75,8 +78,11 @@ export class UserQueue implements CharOperations {
     const { pasid } = this.iommu.bindSva(file, mm);
     const vector = this.#openVector(file, pasid);
     const user = new UserFile({ wq, file, space: mm, pasid, vector, memory: this.memory });
+    const before = this.#revocations;
     if (vector !== undefined) await this.#openInterrupt(file, user, vector);
     this.#enter(file, user);
+    // Its handle may have been taken back before it was among those who are told.
+    if (this.#revocations !== before) this.#renewAll([user]);
     file.attributes.addGroups(attributesOf(wq, user, task));
     if (wq.mode === 'shared') file.devres.defer(`work of pasid ${pasid}`, () => drainPasid(wq, pasid));
     else {
@@ -104,23 +110,40 @@ export class UserQueue implements CharOperations {
       async () => {
         user.handle = await requestHandle(wq, vector);
       },
-      () => releaseHandle(wq, vector, user.handle!),
+      () => {
+        if (user.handle !== undefined) releaseHandle(wq, vector, user.handle);
+      },
     );
   }
 
-  /** The device has taken back the handles that it gave out: users find the new ones where they have found the old ones. */
+  /** The device has taken back the handles that it gave out. */
   #revoked(): void {
+    this.#revocations++;
+    this.#renewAll(this.#files.slice());
+  }
+
+  /** Users find new handles where they have found the old ones. */
+  #renewAll(users: readonly UserFile[]): void {
     const { wq } = this;
-    const users = this.#files.slice();
-    const isOpen = (user: UserFile): boolean => this.#files.includes(user);
+    // An old number may be somebody else's next.
+    for (const user of users) user.handle = undefined;
     wq.idxd.schedule(`interrupt handles of ${wq.name}`, async () => {
-      for (const user of users) {
-        if (user.vector === undefined || !isOpen(user)) continue;
-        const handle = await requestHandle(wq, user.vector);
-        if (isOpen(user)) user.handle = handle;
-        else releaseHandle(wq, user.vector, handle);
-      }
+      for (const user of users) await this.#renew(user);
     });
+  }
+
+  /** One who gets none is in the log, and does not keep the others from theirs. */
+  async #renew(user: UserFile): Promise<void> {
+    const { wq } = this;
+    const { vector } = user;
+    if (vector === undefined || !this.#files.includes(user)) return;
+    try {
+      const handle = await requestHandle(wq, vector);
+      if (this.#files.includes(user)) user.handle = handle;
+      else releaseHandle(wq, vector, handle);
+    } catch (error) {
+      wq.log('err', `a user has lost his interrupt: ${describeError(error)}`, 'handle_lost');
+    }
   }
 
   /** What is logged and not read by its end nobody wants, unless it has the queue open twice. */
@@ -151,7 +174,7 @@ export class UserQueue implements CharOperations {
 /** @see Linux 6.12 drivers/dma/idxd/cdev.c cdev_file_attributes; `handle` is ours */
 function attributesOf({ name }: Wq, user: UserFile, { pid = 0 }: Task): readonly AttributeGroup[] {
   const handle = (): string => {
-    if (user.handle === undefined) throw new Errno('ENXIO', `${name}: has no interrupt for each of its users: look at records`);
+    if (user.handle === undefined) throw new Errno('ENXIO', `${name}: has no interrupt for this user: look at records`);
     return line(user.handle);
   };
   return [

@@ -9,6 +9,7 @@ import {
   integer,
   integerOfAnyBase,
   invalid,
+  isWithin,
   line,
   needConfigurable,
   needDisabledDevice,
@@ -169,8 +170,7 @@ const OP_CONFIG: Attribute<Wq> = {
   store: (wq, text) => {
     needFree(wq);
     const wanted = bitmap(wq, text, OPERATION_WORDS);
-    const has = wq.idxd.caps.operations;
-    if (wanted.some((word, i) => (word & ~has[i]!) !== 0)) throw invalid(wq, 'op_config has operations that the device has not');
+    if (!isWithin(wanted, wq.idxd.caps.operations)) throw invalid(wq, 'op_config has operations that the device has not');
     wq.opConfig.set(wanted);
   },
 };

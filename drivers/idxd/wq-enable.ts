@@ -64,8 +64,13 @@ export async function openPath(wq: Wq, dma: Dma, irqs: Irqs): Promise<KernelPath
   await enableWq(wq);
   openPermission(wq, path.vector, pasid);
   if (!isIms) noting(wq, CMD_STATUS.irq, request);
+  // Its handle may be taken back, and the device may halt, before the path is among those who are told.
+  let isRevoked = false;
+  using _revocations = path.requestsHandles ? idxd.onHandlesRevoked(() => (isRevoked = true)) : undefined;
   await openHandle(path);
   openTraffic(path);
+  if (isRevoked) path.revoked();
+  if (idxd.state !== 'enabled') path.halted();
   return path;
 }
 

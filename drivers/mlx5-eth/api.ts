@@ -7,6 +7,10 @@ export interface Mlx5EthOptions {
   /** Binary logarithms of the entries of rings, 6 to 13; default 10, of sub-functions 7 and 8, of representors 7. */
   readonly logSqSize?: number;
   readonly logRqSize?: number;
+  /** Whether interrupt moderation adapts to the traffic at first; default false: 16 us, 32 packets. */
+  readonly adaptiveRx?: boolean;
+  /** As {@link adaptiveRx}, of what is sent. */
+  readonly adaptiveTx?: boolean;
 }
 
 /** Bound where other than the defaults are wanted. */

@@ -1,6 +1,7 @@
-import { type Device, type Irqs, Napi, type NapiPoller, NetRx, type NetNode } from '../../core/index.js';
+import { type Coalesce, type Device, type Irqs, Napi, type NapiPoller, NetRx, type NetNode } from '../../core/index.js';
 import { type CqClient, DoorbellRecords } from '../lib/mlx5/index.js';
-import type { Mlx5Child } from '../mlx5/api.js';
+import type { Mlx5Child, Mlx5Uar } from '../mlx5/api.js';
+import { ChannelModeration, firstModeration } from './adaptive.js';
 import { Rx } from './rx.js';
 import type { ChannelStatistics } from './statistics.js';
 import { Tx } from './tx.js';
@@ -14,11 +15,18 @@ export interface ChannelSetup {
   readonly logSqSize: number;
   readonly logRqSize: number;
   readonly slotBytes: number;
-  readonly rxUs: number;
-  readonly rxFrames: number;
-  readonly txUs: number;
-  readonly txFrames: number;
+  readonly coalesce: Coalesce;
   readonly leavesBy: number | undefined;
+}
+
+/** What is a channel's own. */
+export interface ChannelOptions {
+  readonly index: number;
+  /** Of its event queue. */
+  readonly vector: number;
+  /** The page of its doorbells. */
+  readonly uar: Mlx5Uar;
+  readonly statistics: ChannelStatistics;
 }
 
 /**
@@ -33,17 +41,21 @@ export class Channel implements NapiPoller, CqClient {
   readonly #statistics: ChannelStatistics;
   #tx: Tx | undefined = undefined;
   #rx: Rx | undefined = undefined;
+  #moderation: ChannelModeration | undefined = undefined;
 
-  /** Makes its queues, in state reset. @param vector of its event queue */
-  static async create(setup: ChannelSetup, index: number, vector: number, statistics: ChannelStatistics): Promise<Channel> {
-    const { core, dev, node, logSqSize, logRqSize, slotBytes, leavesBy } = setup;
+  /** Makes its queues, in state reset. */
+  static async create(setup: ChannelSetup, { index, vector, uar, statistics }: ChannelOptions): Promise<Channel> {
+    const { core, dev, node, logSqSize, logRqSize, slotBytes, coalesce, leavesBy } = setup;
     const eqn = await core.compEqn(vector);
     const channel = new Channel(setup, vector, statistics);
     const records = new DoorbellRecords(core, dev);
-    const both = { core, dev, node, index, eqn, slotBytes, records, client: channel, statistics };
-    const { rxUs, rxFrames, txUs, txFrames } = setup;
-    channel.#tx = await Tx.create({ ...both, logSize: logSqSize, periodUs: txUs, maxCount: txFrames, leavesBy });
-    channel.#rx = await Rx.create({ ...both, logSize: logRqSize, periodUs: rxUs, maxCount: rxFrames });
+    const both = { core, dev, node, index, eqn, slotBytes, records, uar, client: channel, statistics };
+    const first = firstModeration(coalesce);
+    const tx = await Tx.create({ ...both, logSize: logSqSize, periodUs: first.tx.us, maxCount: first.tx.frames, leavesBy });
+    const rx = await Rx.create({ ...both, logSize: logRqSize, periodUs: first.rx.us, maxCount: first.rx.frames });
+    channel.#tx = tx;
+    channel.#rx = rx;
+    channel.#moderation = new ChannelModeration(dev, core.clock, statistics, rx.cq, tx.cq, coalesce);
     return channel;
   }
 
@@ -70,6 +82,10 @@ export class Channel implements NapiPoller, CqClient {
     return this.#rx!;
   }
 
+  get moderation(): ChannelModeration {
+    return this.#moderation!;
+  }
+
   /** It works. @see Linux 7.2 en_main.c mlx5e_activate_channel */
   async activate(): Promise<void> {
     this.napi.enable();
@@ -88,6 +104,7 @@ export class Channel implements NapiPoller, CqClient {
 
   /** What its halves were doing is over. */
   async end(): Promise<void> {
+    await this.moderation.end();
     await this.tx.end();
     await this.rx.end();
   }
@@ -104,21 +121,19 @@ export class Channel implements NapiPoller, CqClient {
     const rx = this.#rx!;
     const statistics = this.#statistics;
     statistics.poll++;
-    let busy = tx.poll();
-    let work = 0;
-    if (budget > 0) {
-      work = rx.poll(budget);
-      busy ||= work === budget;
-    }
+    const hasMore = tx.poll();
+    if (budget === 0) return 0;
+    let work = rx.poll(budget);
     rx.refill();
-    if (busy) {
+    if (hasMore || work === budget) {
       if (this.#isOnItsCpu()) return budget;
       // Its interrupt has moved: by completing it, the next poll is where that comes.
       statistics.affChange++;
-      if (budget > 0 && work === budget) work--;
+      if (work === budget) work--;
     }
     if (!this.napi.completeDone(work)) return work;
     statistics.arm++;
+    this.#moderation!.sample();
     tx.cq.arm();
     rx.cq.arm();
     return work;

@@ -1,4 +1,5 @@
 import { type Device, type DevresGroup, describeError } from '../../core/index.js';
+import type { Mlx5Uar } from '../mlx5/api.js';
 import { Channel, type ChannelSetup } from './channel.js';
 import type { ChannelStatistics } from './statistics.js';
 
@@ -47,8 +48,10 @@ export class Channels {
 
   async #open(setup: ChannelSetup, steer: (channels: readonly Channel[]) => Promise<void>): Promise<void> {
     const { dev, core } = setup;
+    const pages = await doorbells(setup, this.#statistics.length);
     for (const [index, statistics] of this.#statistics.entries()) {
-      this.list.push(await Channel.create(setup, index, index % core.compVectorCount, statistics));
+      const uar = pages[index % pages.length]!;
+      this.list.push(await Channel.create(setup, { index, vector: index % core.compVectorCount, uar, statistics }));
     }
     // In the ledger behind the queues, so that nothing uses them when they go; and in front of what sends packets to them.
     dev.devres.defer('active channels', () => this.#deactivate());
@@ -70,4 +73,16 @@ export class Channels {
     for (const channel of this.list) channel.deactivate();
     for (const channel of this.list) await channel.end();
   }
+}
+
+/**
+ * The pages of doorbells that channels take in turns.
+ * @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/en_common.c mlx5e_create_mdev_resources
+ */
+async function doorbells({ core, dev }: ChannelSetup, channels: number): Promise<readonly Mlx5Uar[]> {
+  const count = Math.min(core.channelDoorbells, channels);
+  if (count === 0) return [core.uar];
+  const pages: Mlx5Uar[] = [];
+  while (pages.length < count) pages.push(await core.allocUar(dev));
+  return pages;
 }

@@ -2,6 +2,7 @@ import {
   type Channels as ChannelCounts,
   type Coalesce,
   type Device,
+  Errno,
   type Irqs,
   NetNode,
   type NetOperations,
@@ -46,6 +47,7 @@ export interface EthSetup {
  */
 export abstract class EthDevice implements NetOperations {
   readonly node: NetNode;
+  readonly adaptsCoalesce = true;
   protected readonly core: Mlx5Child;
   protected readonly dev: Device;
   protected readonly parameters: Parameters;
@@ -88,9 +90,10 @@ export abstract class EthDevice implements NetOperations {
   /** @see Linux 7.2 en_main.c mlx5e_open_locked */
   async open(): Promise<void> {
     const { core, dev, node, irqs } = this;
+    await this.#fitChannels();
     const { logSqSize, logRqSize, channels, coalesce } = this.parameters;
     node.activeQueues = channels;
-    const setup = { core, dev, irqs, node, logSqSize, logRqSize, ...coalesce };
+    const setup = { core, dev, irqs, node, logSqSize, logRqSize, coalesce };
     const more = { slotBytes: slotBytes(node.mtu), leavesBy: this.#leavesBy };
     const statistics = this.#statistics.slice(0, channels);
     const steer = (list: readonly Channel[]): Promise<void> => this.steer(list);
@@ -98,6 +101,22 @@ export abstract class EthDevice implements NetOperations {
     this.#channels = opened;
     this.live = opened.list;
     await this.updateCarrier();
+  }
+
+  /** Where the function has too few vectors, there are fewer channels: one has to be. @throws {Errno} as `Mlx5Child.compEqn` */
+  async #fitChannels(): Promise<void> {
+    const { core, dev, parameters } = this;
+    const { channels } = parameters;
+    for (let n = 0; n < Math.min(channels, core.compVectorCount); n++) {
+      try {
+        await core.compEqn(n);
+      } catch (error) {
+        if (n === 0 || !(Errno.is(error, 'EBUSY') || Errno.is(error, 'ENOSPC')) || !parameters.canHave(n)) throw error;
+        dev.log('warn', `${n} channels, not ${channels}: ${error.text}`, 'fewer_channels');
+        parameters.setChannels(n);
+        return;
+      }
+    }
   }
 
   /** @see Linux 7.2 en_main.c mlx5e_close_locked */
@@ -139,15 +158,11 @@ export abstract class EthDevice implements NetOperations {
     return this.parameters.coalesce;
   }
 
-  /** @see Linux 7.2 en_ethtool.c mlx5e_set_priv_channels_rx_coalesce */
+  /** @see Linux 7.2 en_ethtool.c mlx5e_ethtool_set_coalesce */
   async setCoalesce(coalesce: Coalesce): Promise<void> {
-    const { rxUs, rxFrames, txUs, txFrames } = coalesce;
     this.parameters.checkCoalesce(coalesce);
-    for (const { tx, rx } of this.live) {
-      await tx.cq.setModeration(txUs, txFrames);
-      await rx.cq.setModeration(rxUs, rxFrames);
-    }
-    this.parameters.coalesce = { rxUs, rxFrames, txUs, txFrames };
+    for (const { moderation } of this.live) await moderation.set(coalesce);
+    this.parameters.setCoalesce(coalesce);
   }
 
   channels(): ChannelCounts {

@@ -1,24 +1,15 @@
-import {
-  type AuxiliaryDevice,
-  type AuxiliaryDriver,
-  Irqs,
-  NetDevices,
-  inject,
-  injectable,
-  isDeviceMac,
-} from '../../core/index.js';
+import { type AuxiliaryDevice, type AuxiliaryDriver, Irqs, NetDevices, inject, injectable } from '../../core/index.js';
 import { Vport } from '../lib/mlx5/index.js';
 import { ETH, type Mlx5Child } from '../mlx5/api.js';
 import { Mlx5EthOptions } from './api.js';
 import { Mlx5Eth } from './eth.js';
+import { functionName } from './names.js';
 
 /** Rings of sub-functions, of which there may be hundreds. Linux does not tell them apart. */
 const SF_SIZES = { logSqSize: 7, logRqSize: 8 } as const;
-/** Locally administered: of a port that has no address. */
-const LOCAL = 0x02;
 
 /**
- * The driver of packets: a network device for each function, `eth0` and so on.
+ * The driver of packets: a network device for each function, `eth0` and so on, of a sub-function `p0sf88`.
  * @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/en_main.c mlx5e_probe, mlx5e_remove
  */
 @injectable()
@@ -34,14 +25,11 @@ export class Mlx5EthDriver implements AuxiliaryDriver<Mlx5Child, Mlx5Eth> {
   async probe(dev: AuxiliaryDevice<Mlx5Child>): Promise<Mlx5Eth> {
     const core = dev.data;
     const { irqs, options } = this;
-    const vport = new Vport(core);
-    const own = await vport.mac();
-    const mac = isDeviceMac(own) ? own : addressOf(core.adevIdx);
-    if (mac !== own) await vport.setMac(mac);
+    const mac = await new Vport(core).ensureMac(core.adevIdx);
     const sizes = core.isSf ? SF_SIZES : {};
     const eth = new Mlx5Eth({ core, dev, irqs, mac, maxChannels: core.compVectorCount, options: { ...sizes, ...options } });
     eth.watchCarrier();
-    dev.publish(NetDevices, eth.node);
+    dev.publish(NetDevices, eth.node, functionName(core));
     return eth;
   }
 
@@ -49,6 +37,3 @@ export class Mlx5EthDriver implements AuxiliaryDriver<Mlx5Child, Mlx5Eth> {
     return eth.node.shutdown();
   }
 }
-
-/** An address that no other function of the system has. */
-const addressOf = (adevIdx: number): Uint8Array => Uint8Array.of(LOCAL, 0, 0, adevIdx >>> 16, adevIdx >>> 8, adevIdx);

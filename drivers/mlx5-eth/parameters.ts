@@ -27,7 +27,7 @@ export class Parameters {
   channels: number;
   logSqSize: number;
   logRqSize: number;
-  coalesce: Coalesce = { rxUs: MODERATE.us, rxFrames: MODERATE.frames, txUs: MODERATE.us, txFrames: MODERATE.frames };
+  #coalesce: Coalesce = { rxUs: MODERATE.us, rxFrames: MODERATE.frames, txUs: MODERATE.us, txFrames: MODERATE.frames };
   readonly #who: string;
   #table: readonly number[] | undefined = undefined;
   #key: Uint8Array = Uint8Array.from(KEY.flatMap((word) => [word >>> 24, word >>> 16, word >>> 8, word]));
@@ -39,14 +39,17 @@ export class Parameters {
   constructor(
     who: string,
     readonly maxChannels: number,
-    { channels = maxChannels, logSqSize = LOG_SQ.default, logRqSize = LOG_RQ.default }: Mlx5EthOptions,
+    options: Mlx5EthOptions,
   ) {
+    const { channels = maxChannels, logSqSize = LOG_SQ.default, logRqSize = LOG_RQ.default } = options;
+    const { adaptiveRx = false, adaptiveTx = false } = options;
     this.#who = who;
     if (!(Number.isInteger(channels) && channels >= 1))
       throw new Errno('ERANGE', `${who}: ${channels} channels: must be at least 1`);
     this.channels = Math.min(channels, maxChannels);
     this.logSqSize = logSize(who, logSqSize, LOG_SQ);
     this.logRqSize = logSize(who, logRqSize, LOG_RQ);
+    this.setCoalesce({ ...this.#coalesce, adaptiveRx, adaptiveTx });
   }
 
   get ring(): RingParameters {
@@ -58,6 +61,16 @@ export class Parameters {
     const logRq = this.#log('receive', rx, LOG_RQ);
     this.logSqSize = this.#log('transmit', tx, LOG_SQ);
     this.logRqSize = logRq;
+  }
+
+  get coalesce(): Coalesce {
+    return this.#coalesce;
+  }
+
+  /** @param coalesce checked */
+  setCoalesce({ rxUs, rxFrames, txUs, txFrames, adaptiveRx, adaptiveTx }: Coalesce): void {
+    const adaptive = { ...(adaptiveRx === true && { adaptiveRx }), ...(adaptiveTx === true && { adaptiveTx }) };
+    this.#coalesce = { rxUs, rxFrames, txUs, txFrames, ...adaptive };
   }
 
   /** @throws {Errno} ERANGE for what the device cannot count to @see Linux 7.2 en_ethtool.c mlx5e_ethtool_set_coalesce */
@@ -77,12 +90,16 @@ export class Parameters {
   }
 
   /** @throws {Errno} EINVAL for channels that there are not, or another size @see Linux 7.2 en_ethtool.c mlx5e_set_rxfh */
-  setReceiveHash({ table, key }: ReceiveHash): void {
+  checkReceiveHash({ table, key }: ReceiveHash): void {
     if (table.length !== HASH_ENTRIES) throw this.#invalid(`a table of ${table.length} entries: must be ${HASH_ENTRIES}`);
     const wrong = table.find((n) => !(Number.isInteger(n) && n >= 0 && n < this.channels));
     if (wrong !== undefined) throw this.#invalid(`queue ${wrong} in the table: there are ${this.channels}`);
     if (key.length !== HASH_KEY_BYTES) throw this.#invalid(`a key of ${key.length} bytes: must be ${HASH_KEY_BYTES}`);
-    this.#table = [...table];
+  }
+
+  /** A table like that which there is without one follows the channels, as that does. @param hash checked */
+  setReceiveHash({ table, key }: ReceiveHash): void {
+    this.#table = table.every((queue, n) => queue === n % this.channels) ? undefined : [...table];
     this.#key = Uint8Array.from(key);
   }
 
@@ -91,6 +108,11 @@ export class Parameters {
     const wrong = this.#table?.find((n) => n >= channels);
     if (wrong !== undefined) throw this.#invalid(`${channels} channels: the table of the receive hash has queue ${wrong}`);
     this.channels = channels;
+  }
+
+  /** Whether a table that is set needs no more. */
+  canHave(channels: number): boolean {
+    return this.#table?.every((n) => n < channels) !== false;
   }
 
   #log(what: string, entries: number, { min, max }: { readonly min: number; readonly max: number }): number {

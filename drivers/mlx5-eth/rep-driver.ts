@@ -12,6 +12,7 @@ import {
 import { ETH_REP, type Mlx5Child, type Mlx5Representor, type Mlx5RepresentorOps } from '../mlx5/api.js';
 import { Mlx5EthOptions } from './api.js';
 import { Gate } from './gate.js';
+import { representorName, sfPortName } from './names.js';
 import { Mlx5Rep } from './rep.js';
 
 /** Rings of representors: few packets come here. @see Linux 7.2 en_rep.c MLX5E_REP_PARAMS_DEF_LOG_SQ_SIZE */
@@ -49,20 +50,20 @@ export class Representors implements Mlx5RepresentorOps {
     const dev = this.#dev;
     const { data: core } = dev;
     const { logSqSize = LOG_SIZE, logRqSize = LOG_SIZE } = this.#options;
-    const portName = `pf${pfnum}sf${sfnum}`;
+    const portName = sfPortName(pfnum, sfnum);
     const rep = new Mlx5Rep({
       core,
       dev,
       irqs: this.#irqs,
       mac: addressOf(core.adevIdx, vport),
       maxChannels: 1,
-      options: { logSqSize, logRqSize },
+      options: { ...this.#options, logSqSize, logRqSize },
       portName,
       leavesBy: vport,
       vport,
       gate: this.#gate,
     });
-    const name = `${slotName(core.pci.name)}n${portName}`;
+    const name = representorName(core.pci.name, portName);
     const shown = dev.devres.group(`representor ${portName}`);
     dev.publish(NetDevices, rep.node, name);
     shown.close();
@@ -117,9 +118,3 @@ export class Mlx5RepDriver implements AuxiliaryDriver<Mlx5Child, Representors> {
 /** An address that no other port of the system has. */
 const addressOf = (adevIdx: number, vport: number): Uint8Array =>
   Uint8Array.of(LOCAL, adevIdx >>> 16, adevIdx >>> 8, adevIdx, vport >>> 8, vport);
-
-/** `0000:06:00.0` as `enp6s0f0`. @see systemd, systemd.net-naming-scheme */
-function slotName(pci: string): string {
-  const [domain, bus, slot, fn] = pci.split(/[:.]/).map((part) => Number.parseInt(part, 16));
-  return `en${domain === 0 ? '' : `P${domain}`}p${bus}s${slot}f${fn}`;
-}

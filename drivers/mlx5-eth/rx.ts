@@ -1,7 +1,7 @@
 import { type Device, type DmaBuffer, type NetNode, describeError, hex } from '../../core/index.js';
 import { CQE, CQE_OPCODES } from '../../hw/regs/nic.js';
 import { CompletionQueue, type CqClient, type DoorbellRecords, ReceiveQueue } from '../lib/mlx5/index.js';
-import type { Mlx5Child } from '../mlx5/api.js';
+import type { Mlx5Child, Mlx5Uar } from '../mlx5/api.js';
 import { Recovery } from './recovery.js';
 import type { ChannelStatistics } from './statistics.js';
 
@@ -24,6 +24,8 @@ export interface RxSetup {
   readonly maxCount: number;
   readonly client: CqClient;
   readonly records: DoorbellRecords;
+  /** The page of its doorbells. */
+  readonly uar: Mlx5Uar;
   readonly statistics: ChannelStatistics;
 }
 
@@ -48,10 +50,10 @@ export class Rx {
   #isActive = false;
 
   static async create(setup: RxSetup): Promise<Rx> {
-    const { core, dev, eqn, logSize, slotBytes, periodUs, maxCount, client, records } = setup;
+    const { core, dev, eqn, logSize, slotBytes, periodUs, maxCount, client, records, uar } = setup;
     const buffers = core.dma.alloc(dev, slotBytes << logSize);
-    const cq = await CompletionQueue.create(core, dev, { logSize, eqn, client, records, periodUs, maxCount });
-    const rq = await ReceiveQueue.create(core, dev, { cq, logSize, records });
+    const cq = await CompletionQueue.create(core, dev, { logSize, eqn, client, records, uar, periodUs, maxCount });
+    const rq = await ReceiveQueue.create(core, dev, { cq, logSize, records, uar });
     return new Rx(setup, buffers, cq, rq);
   }
 

@@ -1,7 +1,7 @@
 import { type Device, type DmaBuffer, type NetNode, type TxQueue, XMIT, describeError, hex } from '../../core/index.js';
 import { CQE, CQE_OPCODES } from '../../hw/regs/nic.js';
 import { CompletionQueue, type CqClient, type DoorbellRecords, SendQueue } from '../lib/mlx5/index.js';
-import type { Mlx5Child } from '../mlx5/api.js';
+import type { Mlx5Child, Mlx5Uar } from '../mlx5/api.js';
 import { Recovery } from './recovery.js';
 import type { ChannelStatistics } from './statistics.js';
 
@@ -29,6 +29,8 @@ export interface TxSetup {
   readonly leavesBy: number | undefined;
   readonly client: CqClient;
   readonly records: DoorbellRecords;
+  /** The page of its doorbells. */
+  readonly uar: Mlx5Uar;
   readonly statistics: ChannelStatistics;
 }
 
@@ -52,10 +54,10 @@ export class Tx {
   #isActive = false;
 
   static async create(setup: TxSetup): Promise<Tx> {
-    const { core, dev, eqn, logSize, slotBytes, periodUs, maxCount, leavesBy, client, records } = setup;
+    const { core, dev, eqn, logSize, slotBytes, periodUs, maxCount, leavesBy, client, records, uar } = setup;
     const buffers = core.dma.alloc(dev, slotBytes << logSize);
-    const cq = await CompletionQueue.create(core, dev, { logSize, eqn, client, records, periodUs, maxCount });
-    const sq = await SendQueue.create(core, dev, { cq, logSize, records, ...(leavesBy !== undefined && { leavesBy }) });
+    const cq = await CompletionQueue.create(core, dev, { logSize, eqn, client, records, uar, periodUs, maxCount });
+    const sq = await SendQueue.create(core, dev, { cq, logSize, records, uar, ...(leavesBy !== undefined && { leavesBy }) });
     return new Tx(setup, buffers, cq, sq);
   }
 
@@ -70,6 +72,7 @@ export class Tx {
     this.queue = setup.node.queues[setup.index]!;
     this.#stopRoom = sq.stopRoom(UNITS);
     this.#recovery = new Recovery(setup.core.clock);
+    this.#setBuffers();
   }
 
   /** It takes frames. @see Linux 7.2 en_main.c mlx5e_activate_txqsq */
@@ -109,7 +112,7 @@ export class Tx {
     const at = sq.begin(1);
     const slot = (sq.producer & sq.mask) * this.#slotBytes;
     this.#copy(buffer, offset, length, slot);
-    sq.data(at, 0, this.#buffers.address + slot, length);
+    sq.setBytes(at, length);
     sq.end(at, 1, length);
     statistics.txPackets++;
     statistics.txBytes += length;
@@ -197,6 +200,7 @@ export class Tx {
         if (!this.#isActive) return;
         await sq.modify('reset', 'error');
         sq.restart();
+        this.#setBuffers();
         await sq.ready();
         this.#statistics.txRecover++;
         if (!this.#isActive) return;
@@ -205,6 +209,12 @@ export class Tx {
       },
       (error) => dev.log('err', `recovery of send queue 0x${hex(sq.number)}: ${describeError(error)}`, 'recover_failed'),
     );
+  }
+
+  /** Each entry has its buffer: said once, so that a frame says how long it is and no more. */
+  #setBuffers(): void {
+    const { sq } = this;
+    for (let n = 0; n < sq.size; n++) sq.setBuffer(n, this.#buffers.address + n * this.#slotBytes);
   }
 
   #copy(buffer: Uint8Array, offset: number, length: number, to: number): void {

@@ -16,6 +16,8 @@ export interface RdmaInfo {
   readonly compVectors: number;
   readonly logMaxCqSize: number;
   readonly logMaxWqSize: number;
+  /** Whether RDMA may go over its Ethernet port: `enable_roce` of the function. Otherwise there are packets as they are. */
+  readonly isRoceEnabled: boolean;
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 import { EVENTS, PAGE_BYTES, PORT_SUBTYPES } from '../../hw/regs/nic.js';
 import { UserCq, UserPage, UserWq } from '../lib/mlx5/index.js';
 import type { Mlx5Child, Mlx5CqTarget, Mlx5Event, Mlx5Uar } from '../mlx5/api.js';
-import { type QueuePlace, RDMA, RDMA_EVENT, RDMA_EVENTS } from './api.js';
+import { type QueuePlace, RDMA, RDMA_EVENT, RDMA_EVENTS, type RdmaInfo } from './api.js';
 import { EventCount, EventList } from './event-list.js';
 
 /** Binary logarithms of entries: fewer than one make no queue. */
@@ -136,9 +136,9 @@ export class UserContext implements FileOperations {
     return bytes + this.#completions.read(buffer.subarray(bytes));
   }
 
-  #query(): { compVectors: number; logMaxCqSize: number; logMaxWqSize: number } {
-    const { caps, compVectorCount: compVectors } = this.#parts.core;
-    return { compVectors, logMaxCqSize: caps.logMaxCqSize, logMaxWqSize: caps.logMaxWqSize };
+  #query(): RdmaInfo {
+    const { caps, compVectorCount: compVectors, isRoceEnabled } = this.#parts.core;
+    return { compVectors, logMaxCqSize: caps.logMaxCqSize, logMaxWqSize: caps.logMaxWqSize, isRoceEnabled };
   }
 
   /** @see Linux 7.2 drivers/infiniband/hw/mlx5/cq.c mlx5_ib_create_cq */

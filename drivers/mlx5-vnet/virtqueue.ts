@@ -15,6 +15,8 @@ export interface VirtqueueSetup {
   readonly pasid: number;
   /** Its own; undefined: an event queue tells of it, with others. */
   readonly vector: Mlx5Vector | undefined;
+  /** Its user requests that interrupt himself. */
+  readonly isRequested: boolean;
 }
 
 /** A queue of the device: what its user has set, and while it works, what the hardware has. */
@@ -45,12 +47,12 @@ export class Virtqueue implements Mlx5CqTarget {
    * Has the hardware make it, and start it when it is ready. What of that has been done when it fails is in the ledger.
    * @throws {Errno} EINVAL for addresses that are not aligned; as `Mlx5Child.exec`
    */
-  async start({ dev, core, uar, pasid, vector }: VirtqueueSetup): Promise<void> {
+  async start({ dev, core, uar, pasid, vector, isRequested }: VirtqueueSetup): Promise<void> {
     const { entries, index, addresses } = this;
     const { driver, device, descriptor } = addresses;
     const common = { logSize: Math.log2(entries), pasid, uar };
     const eqn = await core.compEqn(index % core.compVectorCount);
-    if (vector !== undefined) vector.attach(this.completed);
+    if (!isRequested) vector?.attach(this.completed);
     const cq = await UserCq.create(core, dev, {
       ...common,
       address: device,

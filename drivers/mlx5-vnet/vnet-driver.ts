@@ -6,40 +6,44 @@ import {
   Errno,
   Iommu,
   Irqs,
+  MdevBus,
   Vfio,
   checkRange,
   describeError,
   inject,
   injectable,
-  isDeviceMac,
 } from '../../core/index.js';
 import { EVENTS } from '../../hw/regs/nic.js';
 import { Vport } from '../lib/mlx5/index.js';
-import { VhostVdpa } from '../lib/vhost/index.js';
+import { UserSeat, VhostVdpa } from '../lib/vhost/index.js';
 import { type Mlx5Child, VNET } from '../mlx5/api.js';
 import { Mlx5VnetOptions } from './api.js';
 import { NetConfig } from './net-config.js';
+import { VnetMdevDriver } from './vnet-mdev-driver.js';
 import { Vnet } from './vnet.js';
 
 const MAX_PAIRS = 16;
-/** Locally administered: of a port that has no address. */
-const LOCAL = 0x02;
 
 /**
- * The driver of vDPA network devices: a character device for each function, `vhost-vdpa-4` for that with the id 4.
+ * The driver of vDPA network devices: a character device for each function, `vhost-vdpa-4` for that with the id 4, and a mediated device
+ * for who asks for one.
  * @see Linux 7.2 drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5v_probe, mlx5v_remove
  */
 @injectable()
 export class Mlx5VnetDriver implements AuxiliaryDriver<Mlx5Child, Vnet> {
   readonly name = 'vnet';
   readonly ids = [VNET];
+  readonly #users: VnetMdevDriver;
 
   constructor(
     @inject(Iommu) private readonly iommu: Iommu,
     @inject(Irqs) private readonly irqs: Irqs,
     @inject(Vfio) private readonly vfio: Vfio,
+    @inject(MdevBus) mdevs: MdevBus,
     @inject(Mlx5VnetOptions) private readonly options: Mlx5VnetOptions,
-  ) {}
+  ) {
+    this.#users = new VnetMdevDriver(mdevs, vfio);
+  }
 
   /** @throws {Errno} EOPNOTSUPP where devices cannot work in address spaces: nothing would keep a user from the memory of others; as `Mlx5Child.exec` */
   async probe(dev: AuxiliaryDevice<Mlx5Child>): Promise<Vnet> {
@@ -57,7 +61,9 @@ export class Mlx5VnetDriver implements AuxiliaryDriver<Mlx5Child, Vnet> {
       core.onFailed(() => vnet.needsReset()),
     );
     const { iommu, vfio } = this;
-    const node = new CharNode(dev, new VhostVdpa(vnet, { iommu, bypass: vfio.bypass }));
+    const seat = new UserSeat();
+    this.#users.offer(dev, { core, vnet, seat });
+    const node = new CharNode(dev, new VhostVdpa(vnet, { iommu, bypass: vfio.bypass, seat }));
     dev.publish(CharDevices, node, `vhost-vdpa-${core.adevIdx}`);
     return vnet;
   }
@@ -67,10 +73,7 @@ export class Mlx5VnetDriver implements AuxiliaryDriver<Mlx5Child, Vnet> {
     const { data: core } = dev;
     const vport = new Vport(core);
     const config = new NetConfig(queues);
-    const own = await vport.mac();
-    const mac = isDeviceMac(own) ? own : addressOf(core.adevIdx);
-    if (mac !== own) await vport.setMac(mac);
-    config.setPort(mac, await vport.mtu());
+    config.setPort(await vport.ensureMac(core.adevIdx), await vport.mtu());
     const look = async (): Promise<void> => {
       try {
         config.setLink(await vport.isUp());
@@ -86,6 +89,3 @@ export class Mlx5VnetDriver implements AuxiliaryDriver<Mlx5Child, Vnet> {
     return config;
   }
 }
-
-/** An address that no other function of the system has. */
-const addressOf = (adevIdx: number): Uint8Array => Uint8Array.of(LOCAL, 0, 0, adevIdx >>> 16, adevIdx >>> 8, adevIdx);

@@ -26,6 +26,9 @@ const PAGE_BYTES = 4096;
 /** Spreads both directions of a flow to the same queue. */
 const HASH_KEY = Uint8Array.from({ length: 40 }, (_, n) => (n % 2 === 0 ? 0x6d : 0x5a));
 
+/** Which vector a queue has for itself. */
+export type VectorOf = (index: number) => Mlx5Vector | undefined;
+
 /** What a {@link Vnet} is made of. */
 export interface VnetSetup {
   readonly dev: Device;
@@ -50,6 +53,7 @@ export class Vnet implements VdpaDevice {
   #running: DevresGroup | undefined = undefined;
   #table: ReceiveTable | undefined = undefined;
   #pasid: number | undefined = undefined;
+  #vectorOf: VectorOf | undefined = undefined;
   #features = 0n;
   #status = 0;
   /** What takes time is done one after the other. */
@@ -77,8 +81,10 @@ export class Vnet implements VdpaDevice {
     this.#setup.config.changed();
   }
 
-  bind(pasid: number | undefined): void {
+  /** @param vectorOf the vectors that its user has taken, and requests himself; absent: it takes one for each queue with DRIVER_OK */
+  bind(pasid: number | undefined, vectorOf?: VectorOf): void {
     this.#pasid = pasid;
+    this.#vectorOf = vectorOf;
   }
 
   driverFeatures(): bigint {
@@ -196,9 +202,11 @@ export class Vnet implements VdpaDevice {
     const pasid = this.#pasid;
     if (pasid === undefined) throw new Errno('EINVAL', 'nobody has said whose memory they are in');
     const wanted = this.#queues.filter(({ entries }) => entries > 0);
-    const vectors = this.#takeVectors(wanted);
+    const vectorOf = this.#vectorOf;
+    const isRequested = vectorOf !== undefined;
+    const vectors = isRequested ? wanted.map(({ index }) => vectorOf(index)) : this.#takeVectors(wanted);
     for (const [n, queue] of wanted.entries()) {
-      await queue.start({ dev, core, uar, pasid, vector: vectors[n] });
+      await queue.start({ dev, core, uar, pasid, vector: vectors[n], isRequested });
       config.setQueue(queue.index, queue.wq!.number, queue.cq!.number);
     }
     if (wanted.some(({ sends }) => !sends)) await this.#steer();

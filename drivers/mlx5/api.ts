@@ -88,11 +88,15 @@ export interface Mlx5Child {
   readonly isSf: boolean;
   /** What its user calls a sub-function; undefined otherwise. */
   readonly sfnum: number | undefined;
+  /** {@link adevIdx} of the function that a sub-function is of, else its own: 0 is the first adapter. */
+  readonly pfIdx: number;
   /** Number of its own port at the switch: 0, or that of the sub-function in hardware. */
   readonly vport: number;
   readonly caps: Mlx5Caps;
   /** Whether RDMA goes over Ethernet: the device can, and its user wants it. @see Linux 7.2 devlink `enable_roce` */
   readonly isRoceEnabled: boolean;
+  /** Pages of doorbells that the channels of its network device share; 0: {@link uar}. @see Linux 7.2 devlink `num_doorbells` */
+  readonly channelDoorbells: number;
   readonly dma: Dma;
   readonly clock: Clock;
   /** Of a function that manages the switch. */

@@ -11,6 +11,8 @@ export interface WantedParts {
 /** What decides which parts a function has. */
 export interface PartConditions {
   readonly caps: Mlx5Caps;
+  /** RDMA over Ethernet may be had, be it wanted or not. */
+  readonly canRoce: boolean;
   readonly isSf: boolean;
   /** Its switch goes by rules. */
   readonly isSwitchdev: boolean;
@@ -26,7 +28,7 @@ interface PartKind {
 const KINDS: readonly PartKind[] = [
   { name: ETH, isThere: ({ caps, wanted }) => caps.ethernet === 1 && wanted.enableEth },
   { name: ETH_REP, isThere: ({ caps, wanted, isSwitchdev }) => caps.ethernet === 1 && wanted.enableEth && isSwitchdev },
-  { name: RDMA, isThere: ({ caps, wanted }) => caps.roce === 1 && wanted.enableRdma },
+  { name: RDMA, isThere: ({ canRoce, wanted }) => canRoce && wanted.enableRdma },
   { name: VNET, isThere: ({ caps, wanted, isSf }) => caps.virtioNetQ === 1 && isSf && wanted.enableVnet },
 ];
 
@@ -71,18 +73,24 @@ export class Children {
     throw failure.error;
   }
 
-  /** Deletes them, last first, and waits for their drivers. */
+  /** Deletes them, last first, and waits for their drivers. @throws what the first of them threw that failed, when all are gone */
   deleteAll(): Promise<void> {
     return this.#delete(() => true);
   }
 
   async #delete(isUnwanted: (kind: PartKind) => boolean): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
     for (let index = KINDS.length - 1; index >= 0; index--) {
       if (!isUnwanted(KINDS[index]!)) continue;
       const part = this.#parts[index];
       this.#parts[index] = undefined;
-      await part?.[Symbol.asyncDispose]();
+      try {
+        await part?.[Symbol.asyncDispose]();
+      } catch (error) {
+        failure ??= { error };
+      }
     }
+    if (failure !== undefined) throw failure.error;
   }
 
   #add({ name }: PartKind, core: Mlx5Child): MaybePromise<AuxiliaryDevice> {

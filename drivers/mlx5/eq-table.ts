@@ -49,6 +49,17 @@ export interface EqTableOptions {
 export const maxEqs = ({ maxNumEqs, logMaxEq }: Mlx5Caps): number => (maxNumEqs === 0 ? 1 << logMaxEq : maxNumEqs);
 
 /**
+ * How many completion queues a function can have, when Ethernet is on.
+ * @see Linux 7.2 eq.c get_num_eqs
+ */
+export function mostCompletions(irqTable: IrqTable, isSf: boolean, caps: Mlx5Caps): number {
+  const most = Math.max(maxEqs(caps) - ASYNC_EQS, 1);
+  if (!isSf) return Math.min(irqTable.completionCount, most);
+  const wanted = caps.maxNumEqs === 0 ? COMPLETIONS_PER_SF : caps.maxNumEqs;
+  return Math.min(irqTable.sfCompletionCount, most, wanted);
+}
+
+/**
  * The event queues of a function.
  *
  * ```
@@ -83,17 +94,7 @@ export class EqTable implements AsyncDisposable {
     this.#irqs = irqs;
     this.#events = events;
     this.#options = options;
-    this.compCount = this.#countCompletions();
-  }
-
-  /** @see Linux 7.2 eq.c get_num_eqs */
-  #countCompletions(): number {
-    const { isSf, caps, isEthernetOff } = this.#options;
-    if (isEthernetOff) return 1;
-    const most = Math.max(maxEqs(caps) - ASYNC_EQS, 1);
-    if (!isSf) return Math.min(this.#irqTable.completionCount, most);
-    const wanted = caps.maxNumEqs === 0 ? COMPLETIONS_PER_SF : caps.maxNumEqs;
-    return Math.min(this.#irqTable.sfCompletionCount, most, wanted);
+    this.compCount = options.isEthernetOff ? 1 : mostCompletions(irqTable, options.isSf, options.caps);
   }
 
   /** Those of the control vector, in the order they were made. */
@@ -153,8 +154,15 @@ export class EqTable implements AsyncDisposable {
       throw new Errno('EINVAL', `${dev.name}: has no completion vector ${vector}: it has ${this.compCount}`);
     }
     if (this.#isEnding) throw new Errno('ENODEV', `${dev.name}: completion vector ${vector}: the function goes down`);
-    const eq = this.#completion[vector] ?? (await (this.#making[vector] ??= this.#make(vector)));
+    const eq = this.#completion[vector] ?? (await (this.#making[vector] ??= this.#start(vector)));
     return eq.eqn;
+  }
+
+  /** It is being made until that has ended, well or not: then it can be asked for again. */
+  #start(vector: number): Promise<CompletionEq> {
+    return this.#make(vector).finally(() => {
+      this.#making[vector] = undefined;
+    });
   }
 
   /** @see Linux 7.2 eq.c create_comp_eq */
@@ -173,8 +181,6 @@ export class EqTable implements AsyncDisposable {
     } catch (error) {
       lease?.[Symbol.dispose]();
       throw error;
-    } finally {
-      this.#making[vector] = undefined;
     }
   }
 

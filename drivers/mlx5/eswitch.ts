@@ -78,9 +78,11 @@ export class Eswitch implements Mlx5Eswitch {
   /** As after coming up, whatever the device says: before it goes down. */
   async reset(): Promise<void> {
     if (this.#mode === 'legacy') return;
-    this.#core.isSwitchdev = false;
+    const core = this.#core;
+    core.isSwitchdev = false;
     await this.#leave();
-    await warnOnly(this.#core.dev, 'the switch keeps its mode', this.#tell('legacy'));
+    // One that has failed is reset.
+    if (!core.isFailed) await warnOnly(core.dev, 'the switch keeps its mode', this.#tell('legacy'));
     this.#mode = 'legacy';
   }
 

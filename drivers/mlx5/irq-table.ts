@@ -28,7 +28,8 @@ export class IrqTable {
 
   constructor(vectors: VectorTable, { pcif, sf }: IrqSizes) {
     this.vectors = vectors;
-    this.pcif = vectors.indexed({ name: 'mlx5_comp', ...pcif, nameOf: (n) => pcifName(n, pcif.last) });
+    const uses = pcif.last > pcif.first ? [pcif.first + 1] : [];
+    this.pcif = vectors.indexed({ name: 'mlx5_comp', ...pcif, uses, nameOf: (n) => pcifName(n, pcif.last) });
     if (sf === undefined) return;
     const refs = REFS_PER_EQ;
     const { shareBelow, overloadedAbove } = COMPLETION_EQS;

@@ -50,4 +50,8 @@ export interface Mlx5Params extends WantedParts {
   eventEqSize: number;
   ioEqSize: number;
   enableRoce: boolean;
+  /** Unicast addresses beside its own that the port of the function may have; undefined: as many as the device allows. */
+  maxMacs: number | undefined;
+  /** Pages of doorbells that the channels of its network device share; 0: that of the function itself. */
+  numDoorbells: number;
 }

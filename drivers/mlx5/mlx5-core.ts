@@ -15,10 +15,10 @@ import {
 import { CMD_Q_INIT_TO } from '../../hw/regs/nic.js';
 import type { DedicatedOptions, VectorLease } from '../lib/vectors/index.js';
 import type { Mlx5Caps, Mlx5Child, Mlx5CqTarget, Mlx5Eswitch } from './api.js';
-import { queryCaps } from './caps.js';
+import { macsOf, queryCaps, setCaps } from './caps.js';
 import { Children } from './children.js';
 import { Commands } from './commands.js';
-import { EqTable, maxEqs } from './eq-table.js';
+import { EqTable, maxEqs, mostCompletions } from './eq-table.js';
 import { Events } from './events.js';
 import type { FunctionWindow } from './function-window.js';
 import { disableHca, enableHca, initHca, setDriverVersion, setIssi, teardownHca, waitFirmware } from './hca.js';
@@ -43,6 +43,8 @@ const PRE_INIT_US = 30_000_000;
 /** Likewise, once the command interface is known; unless the device says otherwise. */
 const INIT_MS = 2_000;
 const ONES = 0xffff_ffff;
+/** @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/lib/mlx5.h MLX5_DEFAULT_NUM_DOORBELLS */
+const DOORBELLS = 8;
 
 /**
  * One function: a PF, or a sub-function, for which `sf` says whose. It is made down; {@link up} and {@link down} may follow each other as
@@ -80,6 +82,7 @@ export class Mlx5Core implements Mlx5Child {
   readonly #undo = new UndoStack();
   readonly #failed = new Signal<[]>();
   #caps: Mlx5Caps | undefined = undefined;
+  #most: Mlx5Caps | undefined = undefined;
   #uar: Uar | undefined = undefined;
   #irqTable: IrqTable | undefined = undefined;
   #eqs: EqTable | undefined = undefined;
@@ -101,7 +104,8 @@ export class Mlx5Core implements Mlx5Child {
     checkRange(dev.name, 'eventEqSize', eventEqSize, EQ_SIZES.least, EQ_SIZES.most);
     checkRange(dev.name, 'ioEqSize', ioEqSize, EQ_SIZES.least, EQ_SIZES.most);
     const { enableEth = isPf, enableRdma = isPf, enableVnet = isPf } = isPf ? options : {};
-    this.params = { eventEqSize, ioEqSize, enableEth, enableRdma, enableVnet, enableRoce: isPf };
+    const parts = { enableEth, enableRdma, enableVnet, enableRoce: isPf };
+    this.params = { eventEqSize, ioEqSize, ...parts, maxMacs: undefined, numDoorbells: DOORBELLS };
     this.commands = new Commands(dev, pci, window, services.dma);
     // What was to be destroyed may be alive.
     this.commands.onUndoLost = (what) => this.fail(`${what} was not answered`);
@@ -116,6 +120,10 @@ export class Mlx5Core implements Mlx5Child {
 
   get sfnum(): number | undefined {
     return this.sf?.sfnum;
+  }
+
+  get pfIdx(): number {
+    return (this.sf?.parent ?? this).adevIdx;
   }
 
   get isRoceEnabled(): boolean {
@@ -137,6 +145,20 @@ export class Mlx5Core implements Mlx5Child {
   /** @throws {Errno} ENODEV before it has come up */
   get caps(): Mlx5Caps {
     return this.#need(this.#caps);
+  }
+
+  /** What it could have, whatever is wanted. @throws {Errno} ENODEV before it has come up */
+  get most(): Mlx5Caps {
+    return this.#need(this.#most);
+  }
+
+  /** Channels that its network device can have. @throws {Errno} ENODEV before it has come up */
+  get mostChannels(): number {
+    return mostCompletions(this.irqTable, this.isSf, this.caps);
+  }
+
+  get channelDoorbells(): number {
+    return this.params.numDoorbells;
   }
 
   /** @throws {Errno} ENODEV unless it is up */
@@ -175,6 +197,7 @@ export class Mlx5Core implements Mlx5Child {
   async up({ light = false } = {}): Promise<void> {
     this.#isFailed = false;
     await this.#enable();
+    this.#most = await queryCaps(this.commands, 'most');
     if (light) {
       this.#caps = await queryCaps(this.commands);
       return;
@@ -185,19 +208,20 @@ export class Mlx5Core implements Mlx5Child {
     await this.rescan();
   }
 
-  /** Takes it down, while its driver stays bound: parts first. @see Linux 7.2 main.c mlx5_unload_one_devl_locked */
+  /** Takes it down, while its driver stays bound: parts first. @throws what failed of it, when it is down @see Linux 7.2 main.c mlx5_unload_one_devl_locked */
   async down(): Promise<void> {
     this.#isUp = false;
-    await this.children.deleteAll();
-    await this.#undo.unwind();
-    this.#eqs = undefined;
-    this.#uar = undefined;
+    try {
+      await this.children.deleteAll();
+    } finally {
+      await this.#undo.unwind();
+    }
   }
 
   /** Makes and deletes parts as it is wanted now. @throws as `Children.rescan` */
   rescan(): Promise<void> {
-    const { caps, isSf, isSwitchdev, params: wanted } = this;
-    return this.children.rescan(this, { caps, isSf, isSwitchdev, wanted });
+    const { caps, most, isSf, isSwitchdev, params: wanted } = this;
+    return this.children.rescan(this, { caps, canRoce: most.roce === 1, isSf, isSwitchdev, wanted });
   }
 
   /** Its parts that are there, in the order of their creation. */
@@ -284,7 +308,9 @@ export class Mlx5Core implements Mlx5Child {
   }
 
   async #open(): Promise<void> {
-    const { dev, commands, pages } = this;
+    const { dev, commands, pages, most, params } = this;
+    const { enableRoce, maxMacs = macsOf(most) } = params;
+    await setCaps(commands, most, { enableRoce, maxMacs });
     await pages.satisfy('init');
     const teardown = (): Promise<void> => warnOnly(dev, 'is not torn down', teardownHca(dev, commands));
     this.#undo.push(await hold(dev, 'hca init', () => initHca(commands, this.adevIdx), teardown));
@@ -294,6 +320,7 @@ export class Mlx5Core implements Mlx5Child {
 
   async #load(): Promise<void> {
     const { dev, caps, commands, events, services, params } = this;
+    this.#undo.push({ [Symbol.dispose]: () => this.#forget() });
     this.#uar = this.#undo.push(await allocUar(dev, commands, this.window));
     const server = this.pages.serve(events);
     this.#undo.push(dev.devres.defer('page requests', () => server[Symbol.asyncDispose]()));
@@ -309,6 +336,11 @@ export class Mlx5Core implements Mlx5Child {
       await stage.load(this);
       this.#undo.push(dev.devres.defer(stage.name, () => stage.unload(this)));
     }
+  }
+
+  #forget(): void {
+    this.#eqs = undefined;
+    this.#uar = undefined;
   }
 
   // For its parts

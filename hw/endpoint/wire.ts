@@ -1,8 +1,8 @@
 /** An Ethernet port of a device, as what it is connected to sees it. */
 export interface WirePort {
   /**
-   * A frame has come, without its checksum: `length` bytes from `offset` on. They are only good during the call; the port takes a copy of
-   * what it keeps.
+   * A frame has come, without its checksum: `length` bytes from `offset` on, perhaps inside a `send` of the port. They are only good during
+   * the call; the port takes a copy of what it keeps.
    */
   receive(frame: Uint8Array, offset: number, length: number): void;
   /** Whether there is somebody at the other end. */
@@ -11,7 +11,10 @@ export interface WirePort {
 
 /** What an Ethernet port is connected to: a cable, and whatever is at its other end. */
 export interface Wire {
-  /** The port is plugged in, once; undefined: it is pulled out. It is told at once whether there is a link. */
+  /**
+   * The port is plugged in, in place of the one that was there; undefined: it is pulled out. It is told at once whether there is a link, and
+   * from then on when that changes.
+   */
   attach(port: WirePort | undefined): void;
   /** The port sends a frame; its bytes are only good during the call. What cannot be sent is lost, as on any wire. */
   send(frame: Uint8Array, offset: number, length: number): void;

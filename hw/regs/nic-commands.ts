@@ -114,6 +114,7 @@ export const OPCODES = {
   DEALLOC_PD: 0x801,
   ALLOC_UAR: 0x802,
   DEALLOC_UAR: 0x803,
+  ACCESS_REG: 0x805,
   NOP: 0x80d,
   SET_L2_TABLE_ENTRY: 0x829,
   DELETE_L2_TABLE_ENTRY: 0x82b,
@@ -191,7 +192,7 @@ export const CAPS = {
   /** Ours: messages in memory. */
   ims: bitAt(0x14, 8),
   maxDynamicMsix: at(0x18, 15, 0),
-  /** 1 + binary logarithm of the addresses that a port may have. */
+  /** 1 + binary logarithm of the unicast addresses that a port may have beside its own. */
   logMaxMacs: at(0x18, 23, 16),
   /** Ours: messages in memory at most; all ones: memory alone limits them. */
   imsCapacity: at(0x1c),
@@ -213,3 +214,19 @@ export const SW_OWNER_ID = 0x10;
 export const DRIVER_VERSION = { offset: 0x10, sizeBytes: 64 } as const;
 /** TEARDOWN_HCA: in the modifier word. */
 export const TEARDOWN = { profile: at(0x08, 15, 0), graceful: 0, force: 1, state: bitAt(0x0c, 0) } as const;
+
+/** ACCESS_REG: writes a register, or reads it, by the modifier; what is in it comes after 16 bytes, in input and output. */
+export const ACCESS_REG = { write: 0, read: 1, register: at(0x08, 15, 0), data: 0x10 } as const;
+/** A register: how the firmware can be started anew, and that it is to be; one bit of {@link RESET_LEVELS} each. */
+export const MFRL = { id: 0x9028, sizeBytes: 8, level: at(0x04, 7, 0) } as const;
+/** While everything goes on; with a reset of the adapter; only when the machine is switched on again. */
+export const RESET_LEVELS = { live: 0x01, reset: 0x08, reboot: 0x40 } as const;
+/** A register: the version of the firmware that runs, or of that which waits to; 0: none does. 31:24 major, 23:16 minor, 15:0 sub-minor. */
+export const MCQI = {
+  id: 0x9061,
+  sizeBytes: 0x20,
+  pending: bitAt(0x00, 31),
+  infoType: at(0x08, 4, 0),
+  version: 1,
+  word: at(0x1c),
+} as const;

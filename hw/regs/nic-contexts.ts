@@ -34,7 +34,7 @@ export const EQC = {
 } as const;
 /** `EQC.state`. */
 export const EQ_STATES = { armed: 0x9, fired: 0xa, alwaysArmed: 0xb } as const;
-/** `EQC.status`. */
+/** `EQC.status`, `CQC.status`. */
 export const EQ_STATUS = { ok: 0, overrun: 9, writeFailed: 10 } as const;
 /** Entries that are left free, so that a queue cannot overflow: those that software takes before it says how far it is. */
 export const EQ_SPARE = 128;
@@ -62,7 +62,7 @@ export const CQ_MODIFY = { select: at(0x0c), period: 1, count: 2 } as const;
 /** Context of a completion queue: 64 bytes. */
 export const CQC = {
   status: at(0x00, 31, 28),
-  /** What has come when it is full is dropped, and no error. */
+  /** What comes when it is full is written over what is there, and no error. */
   overrunIgnore: bitAt(0x00, 17),
   state: at(0x00, 11, 8),
   logSize: at(0x0c, 28, 24),
@@ -85,7 +85,7 @@ export const CQC = {
   sizeBytes: 64,
 } as const;
 /** `CQC.state`. */
-export const CQ_STATES = { armed: 0x6, solicited: 0x9, fired: 0xa, error: 0xf } as const;
+export const CQ_STATES = { solicited: 0x6, armed: 0x9, fired: 0xa, error: 0xf } as const;
 /** Limits of `CQC.period`, in microseconds, and of `CQC.maxCount`, in completions. */
 export const MODERATION = { maxPeriodUs: 4095, maxCount: 65_535 } as const;
 
@@ -169,7 +169,7 @@ export const NIC_VPORT = {
 } as const;
 /** `NIC_VPORT.listType`. */
 export const LIST_TYPES = { unicast: 0, multicast: 1 } as const;
-/** QUERY_VPORT_COUNTER: pairs of words, the high one first, from 0x10 on. */
+/** QUERY_VPORT_COUNTER: pairs of words, the high one first, from 0x10 on. Ours in this order. */
 export const COUNTERS = [
   'rxErrors',
   'txErrors',
@@ -196,7 +196,7 @@ export type CounterName = (typeof COUNTERS)[number];
 export const COUNTERS_OFFSET = 0x10;
 
 /** SET_L2_TABLE_ENTRY, DELETE_L2_TABLE_ENTRY: an address of the function's own port in the switch. */
-export const L2_ENTRY = { index: at(0x14, 23, 0), address: 0x1c } as const;
+export const L2_ENTRY = { index: at(0x14, 23, 0), address: 0x20 } as const;
 
 /** Ours: the switch. */
 export const ESW = {

@@ -10,6 +10,7 @@
  *  BAR 2  n << (LOG_MIN_SF_SIZE + 12)  window of sub-function n
  *         +0x0000     its initialisation segment
  *         +m * 0x1000 its UAR page m, m >= 1
+ *  BAR 4  0x0000      MSI-X table of more than 256 entries, 0x8000 its pending bits
  * ```
  * Registers of the initialisation segment, command descriptors and mailboxes are big-endian: the values here are those of the words, and
  * `reg32` of the segment gives them byte-swapped (see {@link swap32}). Queues in memory, doorbell records and UAR registers are
@@ -38,8 +39,14 @@ export const BAR_BYTES = 0x100_0000;
 export const MSIX_TABLE_OFFSET = 0x2000;
 /** Where its pending bits are in BAR 0, in bytes. */
 export const MSIX_PBA_OFFSET = 0x3000;
-/** Entries that fit in front of the pending bits. */
-export const MSIX_MAX = 256;
+/** Entries that fit in front of the pending bits. With more, both are in {@link MSIX_BAR}. */
+export const MSIX_NEAR = 256;
+/** Entries at most. */
+export const MSIX_MAX = 2048;
+/** Only where there are more than {@link MSIX_NEAR} entries: table and pending bits, and nothing else. */
+export const MSIX_BAR = 4;
+/** Where they are in it, and its length, all in bytes. */
+export const MSIX_FAR = { table: 0, pba: 0x8000, sizeBytes: 0x1_0000 } as const;
 /** Bytes of a UAR page, and of the pages that commands are given. */
 export const PAGE_BYTES = 0x1000;
 /** The first page of BAR 0 that is a UAR, and of a window. */
@@ -81,8 +88,8 @@ export const HEALTH = {
   sizeBytes: 64,
   /** Words of the assertion that failed. */
   assertVars: 0x200,
-  firmware: 0x228,
-  hardware: 0x22c,
+  firmware: 0x230,
+  hardware: 0x234,
   /** 31:24 irisc index, 23:16 syndrome, 15:0 its extension. */
   syndrome: 0x23c,
 } as const;
@@ -91,14 +98,18 @@ export const SYNDROMES = {
   none: 0x00,
   firmware: 0x01,
   irisc: 0x07,
-  fatalHardware: 0x08,
+  unrecoverable: 0x08,
   crc: 0x09,
-  eqOverrun: 0x0b,
-  eqInvalid: 0x0c,
+  /** What a queue or a message is in cannot be reached. */
+  fetch: 0x0a,
+  fatalHardware: 0x0b,
+  eqOverrun: 0x0c,
+  eqError: 0x0d,
+  eqInvalid: 0x0e,
   ffser: 0x0f,
   temperature: 0x10,
 } as const;
-/** Milliseconds that a command, and the start of the command queue, may take. */
+/** Milliseconds that a command may take. */
 export const CMD_EXEC_TO = reg32('CMD_EXEC_TO', 0xff8, {}, { mode: 'ro' });
 /** Milliseconds that the start of the command queue may take. */
 export const CMD_Q_INIT_TO = reg32('CMD_Q_INIT_TO', 0xffc, {}, { mode: 'ro' });

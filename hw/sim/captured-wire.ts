@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/hal/index.js';
 import type { Wire, WirePort } from '../endpoint/index.js';
-import type { PacketDirection, Pcapng } from './pcapng.js';
+import { type PacketDirection, type Pcapng, packetBytes } from './pcapng.js';
 
 /** Options of a {@link CapturedWire}. */
 export interface CaptureOptions {
@@ -56,7 +56,7 @@ export class CapturedWire implements Wire {
   }
 
   #record(direction: PacketDirection, frame: Uint8Array, offset: number, length: number): void {
-    if (this.#capture.sizeBytes + length > this.#maxBytes) this.missed++;
+    if (this.#capture.sizeBytes + packetBytes(length) > this.#maxBytes) this.missed++;
     else this.#capture.packet(this.#interface, this.#clock.now(), direction, frame, offset, length);
   }
 }

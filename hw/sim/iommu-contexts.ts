@@ -41,11 +41,12 @@ export class IommuContexts {
 
   constructor(readonly pasidBits: number) {}
 
-  /** @param pasid 0 is none; others that nobody has set give undefined */
+  /** @param pasid 0 is none; others that nobody has set are blocked, undefined for a device that nobody has set anything for */
   get(requesterId: number, pasid: number): Context | undefined {
     const device = this.#buses[requesterId >>> 8]?.[requesterId & 0xff];
     if (pasid === 0) return device === undefined ? IDENTITY : device.plain;
-    return device?.pasids[pasid >>> PIECE_BITS]?.[pasid & (PIECE - 1)];
+    if (device === undefined) return undefined;
+    return device.pasids[pasid >>> PIECE_BITS]?.[pasid & (PIECE - 1)] ?? BLOCKED;
   }
 
   /** The context of a table that is in use. */

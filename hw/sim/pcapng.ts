@@ -73,7 +73,8 @@ export class Pcapng {
   /**
    * Adds a packet.
    * @param timeUs since the start of the machine, in microseconds, with its fraction
-   * @throws {Errno} ERANGE for an interface that there is not, and a length that no packet has
+   * @throws {Errno} ERANGE for an interface that there is not, for a part that is not in `data`, and beyond 2^18 bytes; ENOSPC when the
+   *   capture would have more than 2^31 bytes
    */
   packet(
     index: number,
@@ -84,9 +85,10 @@ export class Pcapng {
     length = data.length - offset,
   ): void {
     checkRange('pcapng', 'interface', index, 0, this.#interfaces - 1);
+    checkRange('pcapng', 'offset of a packet', offset, 0, data.length);
     checkRange('pcapng', 'length of a packet', length, 0, Math.min(MOST_BYTES, data.length - offset));
     const padded = align(length);
-    const at = this.#begin(PACKET, 20 + padded + optionBytes(4) + 4);
+    const at = this.#begin(PACKET, packetBytes(length) - FRAME_BYTES);
     const ns = Math.round(timeUs * 1000);
     this.#view.setUint32(at, index, true);
     this.#view.setUint32(at + 4, Math.floor(ns / 2 ** 32), true);
@@ -98,7 +100,7 @@ export class Pcapng {
     this.packets++;
   }
 
-  /** All of it so far. */
+  /** A copy of all of it so far. */
   bytes(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
   }
@@ -139,3 +141,6 @@ export class Pcapng {
 
 const align = (bytes: number): number => (bytes + 3) & ~3;
 const optionBytes = (bytes: number): number => 4 + align(bytes);
+
+/** By how much a packet makes a capture longer. @internal */
+export const packetBytes = (length: number): number => FRAME_BYTES + 20 + align(length) + optionBytes(4) + 4;

@@ -76,8 +76,7 @@ export class SubFunctions implements AsyncDisposable {
     await own.setParam('enable_eth', true, 'driverinit');
     await own.reload();
     const core = system.device(nested.slice(nested.indexOf('/') + 1)).state as Mlx5Core;
-    const name = `mlx5_core.eth.${core.adevIdx}`;
-    const [, eth] = system.list(NetDevices).find(([, one]) => one.info().device === name)!;
+    const eth = system.get(NetDevices, `p0sf${n}`);
     await eth.open();
     await this.pf.eswitch!.forward(UPLINK, parseMac(mac), [core.vport]);
     await this.pf.eswitch!.forward(core.vport, parseMac(PEER_MAC), [UPLINK]);

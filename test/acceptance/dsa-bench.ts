@@ -11,6 +11,7 @@ import {
 } from 'backplane';
 import { type HostSim, hostSim } from 'backplane/plugins/host-sim';
 import { type DsaDevice, type DsaOptions, dsa } from 'backplane/plugins/models';
+import { type Desc as Fields, descriptorBytes, wordsOf } from '../helpers/dsa-descriptor.js';
 
 /** Bytes of memory that the device and the test share; in it the record, a source and a destination. */
 const ARENA_BYTES = 0x4_0000;
@@ -27,18 +28,9 @@ export const DEDICATED = 0x11;
 export const SHARED = 0x1000_0010;
 export const withPasid = (pasid: number): number => (0x1000_0011 | (pasid << 8)) >>> 0;
 
-/** A descriptor; addresses below 2^53. */
-export interface Desc {
-  readonly op?: number;
-  readonly flags?: number;
-  readonly pasid?: number;
+/** A descriptor, by default with the record that is looked at. */
+export interface Desc extends Omit<Fields, 'completion'> {
   readonly record?: number;
-  readonly source?: number;
-  readonly destination?: number;
-  readonly size?: number;
-  readonly handle?: number;
-  /** `[byte, width in bytes, value]` */
-  readonly own?: readonly (readonly [at: number, bytes: 1 | 2 | 4 | 8, value: number])[] | undefined;
 }
 
 export interface Queue {
@@ -175,26 +167,8 @@ export class DsaBench implements AsyncDisposable {
     return this.arena.address + ARENA_BYTES + 0x100_0000;
   }
 
-  encode({ op = 0, flags = RCR, pasid = 0, record = this.record, handle = 0, own = [], ...rest }: Desc): Uint32Array {
-    const view = new DataView(new ArrayBuffer(64));
-    const put64 = (at: number, value: number): void => {
-      view.setUint32(at, value % 2 ** 32, true);
-      view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-    };
-    view.setUint32(0, pasid, true);
-    view.setUint32(4, ((op << 24) | flags) >>> 0, true);
-    put64(8, record);
-    put64(16, rest.source ?? 0);
-    put64(24, rest.destination ?? 0);
-    view.setUint32(32, rest.size ?? 0, true);
-    view.setUint16(36, handle, true);
-    for (const [at, bytes, value] of own) {
-      if (bytes === 1) view.setUint8(at, value);
-      else if (bytes === 2) view.setUint16(at, value, true);
-      else if (bytes === 4) view.setUint32(at, value, true);
-      else put64(at, value);
-    }
-    return Uint32Array.from({ length: 16 }, (_, i) => view.getUint32(4 * i, true));
+  encode({ record = this.record, flags = RCR, ...fields }: Desc): Uint32Array {
+    return wordsOf(descriptorBytes({ ...fields, flags, completion: record }));
   }
 
   /** To a portal: 0 unlimited, 1 limited; 2 and 3 likewise, with handles of the store. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { FRESH_QUEUE } from '../helpers/idxd-queue.js';
 import { IdxdBench } from './idxd-bench.js';
 
 describe('7.2 what a device shows', () => {
@@ -52,24 +53,7 @@ describe('7.2 what a device shows', () => {
 
   test('a queue as it comes', async () => {
     await using bench = await IdxdBench.start();
-    const values: Record<string, string> = {
-      clients: '0',
-      state: 'disabled',
-      group_id: '-1',
-      mode: 'shared',
-      size: '0',
-      priority: '0',
-      block_on_fault: '0',
-      threshold: '0',
-      type: 'none',
-      name: '',
-      driver_name: '',
-      max_transfer_size: '2097152',
-      max_batch_size: '32',
-      occupancy: '0',
-      enqcmds_retries: '32',
-    };
-    for (const [name, value] of Object.entries(values)) expect(bench.cat(`wq0.3/${name}`), `at ${name}`).toBe(value);
+    for (const [name, value] of Object.entries(FRESH_QUEUE)) expect(bench.cat(`wq0.3/${name}`), `at ${name}`).toBe(value);
     expect(await bench.catError('wq0.3/cdev_minor')).toBe('ENXIO');
     expect([bench.cat('engine0.3/group_id'), bench.cat('group0.3/work_queues'), bench.cat('group0.3/engines')]).toEqual([
       '-1',

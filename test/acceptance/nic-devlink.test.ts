@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { NetDevices } from '../../core/index.js';
 import { NicWorld, WHILE_US, refusal } from './nic-bench.js';
 
 const FIRST = 0x8000;
@@ -65,7 +66,7 @@ describe('devlink port function set', () => {
     const own = world.devlinkOf('mlx5_core.sf.1');
     await own.setParam('enable_eth', true, 'driverinit');
     await own.reload();
-    expect(world.eth(1).info().mac).toBe('02:00:00:00:00:88');
+    expect(world.system.get(NetDevices, 'p0sf88').info().mac).toBe('02:00:00:00:00:88');
   });
 
   test('sub-functions come and go as often as wanted, and nothing is left of them', async () => {

@@ -273,6 +273,9 @@ describe('devlink', () => {
     expect(await desk.text(`devlink health show ${DEV}`)).toBe(`${health} error error 1 recover 0 ${rest}`);
     await desk.text(`devlink health recover ${DEV} reporter fw_fatal`);
     expect(await desk.text(`devlink health show ${DEV}`)).toBe(`${health} healthy error 1 recover 1 ${rest}`);
+    await desk.text(`devlink health set ${DEV} reporter fw_fatal grace_period 500 auto_recover true`);
+    const set = 'grace_period 500 auto_recover true\n';
+    expect(await desk.text(`devlink health show ${DEV}`)).toBe(`${health} healthy error 1 recover 1 ${set}`);
   });
 
   test('takes -j for JSON, and -p for several lines of it', async () => {
@@ -300,6 +303,17 @@ describe('devlink', () => {
   ])('%s is a wrong command line', async (line, text) => {
     await using desk = await makeDesk();
     expect(await desk.run(line)).toMatchObject({ code: 2, out: '', err: expect.stringContaining(text) });
+  });
+});
+
+describe('devlink of a system without any device for it', () => {
+  test.each(['dev eswitch set', 'dev param set', 'dev reload', 'health recover'])('%s asks for the device', async (words) => {
+    await using desk = await Desk.make(hostSim({ edu: 1 }).plugin);
+    expect(await desk.run(`devlink ${words}`)).toMatchObject({ code: 2, err: expect.stringContaining('DEV is missing') });
+    expect(await desk.run('devlink dev reload pci/0000:00:09.0')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no such device'),
+    });
   });
 });
 
@@ -337,7 +351,8 @@ describe('devlink of an adapter with sub-functions', () => {
     expect(await desk.text(`devlink dev reload ${SF} action driver_reinit`)).toBe(
       'reload_actions_performed:\n    driver_reinit\n',
     );
-    expect(await desk.text(`devlink port show ${SF}/1`)).toMatch(/\.sf\.1\/1: type eth netdev \w+ flavour virtual port 0\n$/);
+    const own = `${SF}/1: type eth netdev p0sf88 flavour virtual port 0\n`;
+    expect([await desk.text(`devlink port show ${SF}/1`), await desk.text('devlink port show p0sf88')]).toEqual([own, own]);
     await desk.text(`devlink port del ${PORT}`);
     await settled();
     expect(await desk.text('devlink port show')).toBe('');

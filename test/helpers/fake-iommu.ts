@@ -84,7 +84,7 @@ export class FakeIommu implements IommuHardware {
 
   #translate(requesterId: number, pasid: number | undefined, iova: number, isWrite: boolean): number | IommuFaultReason {
     const context = this.contexts.get(pasid === undefined ? `${requesterId}` : `${requesterId}/${pasid}`);
-    if (context === undefined) return pasid === undefined ? iova : 'no-context';
+    if (context === undefined) return pasid === undefined ? iova : 'blocked';
     if (context === 'identity') return iova;
     if (context === 'blocked') return 'blocked';
     const kept = this.#kept.get(context) ?? new Map<string, number>();

@@ -1,9 +1,9 @@
 import { Errno } from '../../../core/index.js';
 import { loadConfig } from '../accel-config.js';
 import { listConfig, saveConfig } from '../accel-list.js';
-import { AccelPlan } from '../accel-plan.js';
+import { AccelPlan, applyAll } from '../accel-plan.js';
 import { ruleOf } from '../accel-rules.js';
-import type { DsaKind } from '../dsa-bus.js';
+import type { DsaDevice, DsaKind } from '../dsa-bus.js';
 import { type Action, type ActionContext, NOUNS, named, usageError } from './action.js';
 import type { CliOption } from './options.js';
 
@@ -113,11 +113,15 @@ function config(kind: DsaKind): Action {
   };
 }
 
-async function configure(context: ActionContext, kind: DsaKind, known: readonly ConfigOption[]): Promise<void> {
+function configure(context: ActionContext, kind: DsaKind, known: readonly ConfigOption[]): void {
   const { options, show } = context;
   if (options.size === 0) throw usageError(`config-${nameOfKind(kind)}: nothing to set`);
-  const plans = named(context, kind).map((dev) => {
-    const plan = new AccelPlan(dev.idxd.conf);
+  const devices = [...new Set(named(context, kind))];
+  const plans = new Map<DsaDevice, AccelPlan>();
+  for (const dev of devices) {
+    const { conf } = dev.idxd;
+    const plan = plans.get(conf) ?? new AccelPlan(conf, false);
+    plans.set(conf, plan);
     plan.name(dev);
     for (const { name, attribute = name.replaceAll('-', '_'), value } of known) {
       const given = options.get(name);
@@ -125,11 +129,10 @@ async function configure(context: ActionContext, kind: DsaKind, known: readonly 
       if (given === undefined || rule === undefined) continue;
       plan.want(dev, rule, value === 'N' ? numberIn(given) : given);
     }
-    plan.check();
-    return { dev, plan };
-  });
-  for (const { plan } of plans) await plan.apply();
-  show({ configured: plans.map(({ dev }) => dev.name) }, []);
+  }
+  for (const plan of plans.values()) plan.check();
+  applyAll([...plans.values()]);
+  show({ configured: devices.map(({ name }) => name) }, []);
 }
 
 const switchOf = (name: string, short: string, summary: string): CliOption => ({ name, short, summary });

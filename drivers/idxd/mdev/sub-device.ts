@@ -43,10 +43,12 @@ export class SubDevice implements AsyncDisposable {
   readonly events: EventFd;
   /** Message 1: completions of descriptors with {@link handle}. An interrupt of the real device. */
   readonly completions: EventFd;
+  /** The open device, for what has no method here. */
   readonly file: VfioFile;
   #handle: number | undefined = undefined;
   #portal: Mmio | undefined = undefined;
   #isShared = false;
+  #hasInterrupts = false;
 
   private constructor(file: VfioFile) {
     this.file = file;
@@ -65,7 +67,7 @@ export class SubDevice implements AsyncDisposable {
       part.enableInterrupts();
       return part;
     } catch (error) {
-      await part.file.close();
+      await part[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -75,17 +77,20 @@ export class SubDevice implements AsyncDisposable {
     return this.#handle;
   }
 
-  /** @throws {Errno} ENOSPC when no interrupt is left */
+  /** Takes both messages: from now on they signal their eventfds. @throws {Errno} ENOSPC when no interrupt is left */
   enableInterrupts(): void {
     const { events, completions, file } = this;
     const set = { index: VFIO_PCI_IRQ.MSIX, action: 'trigger', start: 0, count: VIRTUAL_VECTORS } as const;
-    if (file.setIrqs({ ...set, eventfds: [events, completions] }) === 0) return;
-    throw new Errno('ENOSPC', `${file.name}: no interrupt is left for its completions`);
+    if (file.setIrqs({ ...set, eventfds: [events, completions] }) !== 0) {
+      throw new Errno('ENOSPC', `${file.name}: no interrupt is left for its completions`);
+    }
+    this.#hasInterrupts = true;
   }
 
   /** Gives its interrupts back, and with them the handle. */
   disableInterrupts(): void {
     this.file.setIrqs({ index: VFIO_PCI_IRQ.MSIX, action: 'trigger', start: 0, count: 0 });
+    this.#hasInterrupts = false;
     this.#handle = undefined;
   }
 
@@ -94,12 +99,16 @@ export class SubDevice implements AsyncDisposable {
     return this.#read(BAR0, reg.offset, Math.min(reg.bytes, 4));
   }
 
+  /** Writes a register of BAR 0: 32 bits of it at most. */
   write<F extends string>(reg: Reg<F>, value: number | FieldValues<F>): void {
     this.#write(BAR0, reg.offset, Math.min(reg.bytes, 4), typeof value === 'number' ? value : packFields(reg, value));
   }
 
-  /** Runs a command, and waits for its interrupt. */
+  /** Runs a command, and waits for its interrupt. @throws {Errno} EINVAL while interrupts are disabled */
   async command(name: CommandName, operand = 0): Promise<CommandResult> {
+    if (!this.#hasInterrupts) {
+      throw new Errno('EINVAL', `${this.file.name}: ${name}: enable its interrupts first, to be told when it is done`);
+    }
     this.write(DSA.CMD, { interrupt: 1, command: DSA.COMMANDS[name], operand });
     const { active, error, result } = DSA.CMDSTATUS.fields;
     while (getField(active, this.read(DSA.CMDSTATUS)) === 1) await this.events.wait();
@@ -110,13 +119,19 @@ export class SubDevice implements AsyncDisposable {
 
   /**
    * Enables the device and its queue, and asks for the handle of its completions.
-   * @throws {Errno} EIO when a command is refused
+   * @throws {Errno} EIO when a command is refused; what it has enabled is disabled again
    */
   async enable(): Promise<void> {
     this.#write(CONFIG, PCI.COMMAND.offset, PCI.COMMAND.bytes, packFields(PCI.COMMAND, { master: 1, memory: 1 }));
     await this.#mustRun('enableDevice');
-    await this.#mustRun('enableWq', QUEUE);
-    this.#handle = await this.#mustRun('requestHandle', MESSAGE);
+    try {
+      await this.#mustRun('enableWq', QUEUE);
+      this.#handle = await this.#mustRun('requestHandle', MESSAGE);
+    } catch (error) {
+      // One that cannot be disabled is gone.
+      await this.command('disableDevice').catch(() => {});
+      throw error;
+    }
     this.#isShared = (this.#read(BAR0, DSA.WQCAP.offset + 4, 4) & SHARED) !== 0;
     this.#portal ??= this.file.mmap(BAR2, DSA.PORTAL_LIMITED, DSA.PORTAL_BYTES);
   }

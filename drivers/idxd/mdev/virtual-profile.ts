@@ -70,7 +70,7 @@ export function virtualPreset(wq: Wq): Uint32Array {
   set(DSA.TABLE_OFFSETS.offset + 4, (VIRTUAL_MSIX_PERM / DSA.TABLE_UNIT) | ((VIRTUAL_IMS / DSA.TABLE_UNIT) << 16));
   set(DSA.CMDCAP.offset, ((caps.commands ?? PLAIN_COMMANDS) & EMULATED_COMMANDS) | HANDLE_COMMANDS);
   set(VIRTUAL_GRPCFG + DSA.GRP_WQS.offset, 1);
-  set(VIRTUAL_GRPCFG + DSA.GRP_ENGINES.offset, 2 ** engines - 1);
+  for (let i = 0; i < engines; i++) words[(VIRTUAL_GRPCFG + DSA.GRP_ENGINES.offset) / 4 + (i >>> 5)]! |= 1 << (i & 31);
   set(VIRTUAL_WQCFG + DSA.WQ_SIZE.offset, wq.size);
   set(VIRTUAL_WQCFG + DSA.WQ_THRESHOLD.offset, wq.threshold);
   set(VIRTUAL_WQCFG + DSA.WQ_MODE.offset, packFields(DSA.WQ_MODE, { dedicated: isDedicated, priority: wq.priority }));

@@ -19,6 +19,8 @@ export class VirtualVector implements VirtualHandle {
   #entry: DevresHandle | undefined = undefined;
   /** What has been given out for the slot. */
   #handle: number | undefined = undefined;
+  /** How often the device has taken its handles back. */
+  #revocations = 0;
 
   /** @param dev in whose ledger the slot is, as `ims slot` */
   constructor(dev: Device, share: QueueShare) {
@@ -51,10 +53,13 @@ export class VirtualVector implements VirtualHandle {
     const { idxd } = this.#share.wq;
     const slot = this.#slot;
     if (slot === undefined || this.#share.hasEnded) return NONE;
+    const before = this.#revocations;
     const answer = hasCommand(idxd, 'requestHandle')
       ? await idxd.commands.run('requestHandle', slot.index | HANDLE_IMS).catch(() => FAILED)
       : { status: ERRORS.none, result: slot.index };
     if (answer.status !== ERRORS.none) return answer;
+    // Taken back on its way here.
+    if (this.#revocations !== before) return this.request();
     if (this.#slot === slot) {
       this.#handle = answer.result;
       return answer;
@@ -78,6 +83,7 @@ export class VirtualVector implements VirtualHandle {
 
   /** The device has taken its handles back. */
   revoked(): void {
+    this.#revocations++;
     this.#handle = undefined;
   }
 

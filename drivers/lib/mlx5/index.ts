@@ -3,6 +3,7 @@ export { DoorbellRecords } from './doorbell-records.js';
 export type { CommandOwner, QueueOwner, UarPage } from './queue-owner.js';
 export { LOG_RQ, ReceiveQueue } from './receive-queue.js';
 export { LOG_SQ, SendQueue, type SqOptions } from './send-queue.js';
+export { takenBack } from './destroy-command.js';
 export { ReceiveTable, Tir, type TirTarget, setRepQueue, setRxTir } from './steering.js';
 export { UserPage, type WholePage } from './user-page.js';
 export { type CqVector, UserCq, type UserCqOptions, type UserRing, UserWq, type UserWqOptions } from './user-queue.js';

@@ -46,7 +46,7 @@ export class ReceiveQueue extends WorkQueue {
     words.set(at + DATA.byteCount / 4, bytes);
     words.set(at + DATA.key / 4, 0);
     words.set(at + DATA.addressLo / 4, address);
-    words.set(at + DATA.addressHi / 4, address / HIGH);
+    words.set(at + DATA.addressHi / 4, Math.floor(address / HIGH));
   }
 
   /** Gives the device the next entries, as many as that; it sees them with {@link notify}. @param count at most {@link room} */

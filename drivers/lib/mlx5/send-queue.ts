@@ -103,7 +103,17 @@ export class SendQueue extends WorkQueue {
     words.set(to + BYTE_COUNT, bytes);
     words.set(to + KEY, 0);
     words.set(to + ADDRESS_LO, address);
-    words.set(to + ADDRESS_HI, address / HIGH);
+    words.set(to + ADDRESS_HI, Math.floor(address / HIGH));
+  }
+
+  /** Says where the data of an entry is that has one segment, and begins at unit `index`. It stays so: such an entry needs {@link setBytes}. */
+  setBuffer(index: number, address: number): void {
+    this.data(index * UNIT_WORDS, 0, address, 0);
+  }
+
+  /** Sets how long the data is, of the entry that was begun at `at`: see {@link setBuffer}. */
+  setBytes(at: number, bytes: number): void {
+    this.words.set(at + HEADER_SEGMENTS * DATA_WORDS + BYTE_COUNT, bytes);
   }
 
   /**

@@ -1,8 +1,8 @@
-import type { Device } from '../../../core/index.js';
+import { type Device, Errno } from '../../../core/index.js';
 import { OBJECT, OPCODES } from '../../../hw/regs/nic-commands.js';
 import { HASH_KEY_BYTES, RQTC, TIRC, VPORT, ESW, WQ_CONTEXT } from '../../../hw/regs/nic-contexts.js';
 import { fromBigEndian, getWord, setWord } from '../../../hw/regs/nic-words.js';
-import { destroyCommand } from './destroy-command.js';
+import { destroyCommand, takenBack } from './destroy-command.js';
 import type { CommandOwner } from './queue-owner.js';
 
 /** No object. */
@@ -119,16 +119,45 @@ async function createTir(owner: CommandOwner, target: TirTarget, loopback: boole
   return getWord(await owner.exec(OPCODES.CREATE_TIR, input), OBJECT);
 }
 
+/** To whom the packets of a function's port go. */
+const receivers = new WeakMap<CommandOwner, Device>();
+
 /**
- * Sends what comes to the function's port to `tir`, until the binding of `dev` ends. Managed: in the ledger it is `rx tir`.
- * @throws {Errno} as the command
+ * Sends what comes to the function's port to `tir`, until the binding of `dev` ends: a port has one receiver. Managed: in the ledger it is
+ * `rx tir`.
+ * @throws {Errno} EBUSY when another part of the function has them; as the command
  */
 export async function setRxTir(owner: CommandOwner, dev: Device, tir: Tir): Promise<void> {
   await dev.devres.acquire(
     'rx tir',
-    () => rxTir(owner, tir.number),
-    () => rxTir(owner, NONE),
+    () => takeRx(owner, dev, tir.number),
+    () => giveRx(owner),
   );
+}
+
+async function takeRx(owner: CommandOwner, dev: Device, tir: number): Promise<void> {
+  const other = receivers.get(owner);
+  if (other !== undefined) {
+    throw new Errno(
+      'EBUSY',
+      `${dev.name}: what comes to the port is received by ${other.name}: stop that first, or enable one of both`,
+    );
+  }
+  receivers.set(owner, dev);
+  try {
+    await rxTir(owner, tir);
+  } catch (error) {
+    receivers.delete(owner);
+    throw error;
+  }
+}
+
+async function giveRx(owner: CommandOwner): Promise<void> {
+  try {
+    await takenBack(rxTir(owner, NONE));
+  } finally {
+    receivers.delete(owner);
+  }
 }
 
 async function rxTir(owner: CommandOwner, tir: number): Promise<void> {
@@ -145,7 +174,7 @@ export async function setRepQueue(owner: CommandOwner, dev: Device, vport: numbe
   await dev.devres.acquire(
     'rep queue',
     () => repQueue(owner, vport, queue),
-    () => repQueue(owner, vport, NONE),
+    () => takenBack(repQueue(owner, vport, NONE)),
   );
 }
 

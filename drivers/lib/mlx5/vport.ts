@@ -1,3 +1,4 @@
+import { isDeviceMac } from '../../../core/index.js';
 import { OPCODES } from '../../../hw/regs/nic-commands.js';
 import {
   COUNTERS,
@@ -16,6 +17,8 @@ import { getWord, setWord } from '../../../hw/regs/nic-words.js';
 import type { CommandOwner } from './queue-owner.js';
 
 const MAC_BYTES = 8;
+/** The first byte of an address that is locally administered. */
+const LOCAL = 0x02;
 /** Addresses that a context may list. */
 const LISTED = 128;
 const QUERY_BYTES = NIC_VPORT_OUT + NIC_VPORT.list + LISTED * MAC_BYTES;
@@ -57,6 +60,19 @@ export class Vport {
   async mac(): Promise<Uint8Array> {
     const output = await this.#owner.exec(OPCODES.QUERY_NIC_VPORT_CONTEXT, this.#input(16), new Uint32Array(QUERY_BYTES / 4));
     return macAt(output, NIC_VPORT_OUT + NIC_VPORT.address);
+  }
+
+  /**
+   * Its address; where nobody has given it one, it gets one that no other function has.
+   * @param index of the function, unique in the system
+   * @throws {Errno} as the commands
+   */
+  async ensureMac(index: number): Promise<Uint8Array> {
+    const own = await this.mac();
+    if (isDeviceMac(own)) return own;
+    const mac = Uint8Array.of(LOCAL, 0, 0, index >>> 16, index >>> 8, index);
+    await this.setMac(mac);
+    return mac;
   }
 
   /** Bytes of a packet at most, without its header. @throws {Errno} as the command @see Linux 7.2 vport.c mlx5_query_nic_vport_mtu */

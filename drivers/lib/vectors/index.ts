@@ -5,6 +5,7 @@ export {
   BalancedPool,
   type BalancedPoolOptions,
   IndexedPool,
+  type IndexedPoolOptions,
   VectorPool,
   type VectorPoolOptions,
   type VectorView,

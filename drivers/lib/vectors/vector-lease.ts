@@ -77,12 +77,14 @@ export class VectorLease implements AsyncDisposable, Disposable {
   /**
    * Has `handler` called whenever the vector comes, with those of others, until that is given back. Managed: in the ledger it is
    * `vector handler`.
-   * @throws {Errno} ENODEV when the lease was given back; EBUSY for a second handler of a dedicated vector
+   * @throws {Errno} ENODEV when the lease was given back, ENOENT when the vector has no other user either; EBUSY for a second handler of
+   *   a dedicated vector
    * @see Linux 7.2 pci_irq.c mlx5_irq_attach_nb
    */
   attach(handler: VectorHandler): HandlerHandle {
-    this.#check();
     const vector = this.#vector;
+    vector.checkAlive();
+    this.#check();
     const { devres } = this.dev;
     devres.faultPoint('vector handler');
     if (this.isDedicated) this.#install(vector);

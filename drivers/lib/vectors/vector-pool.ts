@@ -17,6 +17,12 @@ export interface VectorPoolOptions {
   readonly showsIrqs?: boolean;
 }
 
+/** How the vectors of an {@link IndexedPool} are numbered. */
+export interface IndexedPoolOptions extends VectorPoolOptions {
+  /** Where numbers of another use begin, ascending: dedicated vectors leave one to each use that has none yet. Default: there is one use. */
+  readonly uses?: readonly number[];
+}
+
 /** How the vectors of a {@link BalancedPool} are shared. */
 export interface BalancedPoolOptions extends VectorPoolOptions {
   /** A vector with fewer references is shared before there is a new one; 0 to prefer new ones. */
@@ -47,17 +53,26 @@ export abstract class VectorPool {
   protected readonly table: PoolOwner;
   protected readonly vectors: (Vector | undefined)[] = [];
   #count = 0;
+  /** Where each use begins, and how many vectors it has. */
+  readonly #uses: readonly { readonly first: number; count: number }[];
   readonly #nameOf: (index: number) => string;
   readonly #showsIrqs: boolean;
 
   /** @internal */
-  constructor(table: PoolOwner, options: VectorPoolOptions) {
-    const { name, first, last } = options;
+  constructor(table: PoolOwner, options: IndexedPoolOptions) {
+    const { name, first, last, uses = [] } = options;
     if (!(Number.isInteger(first) && Number.isInteger(last) && first >= 0 && first <= last && last <= MOST)) {
       throw new Errno('ERANGE', `vector pool ${name}: from ${first} to ${last}: must be integers, and not empty`);
     }
+    if (uses.some((use, n) => !(Number.isInteger(use) && use > (uses[n - 1] ?? first) && use <= last))) {
+      throw new Errno(
+        'ERANGE',
+        `vector pool ${name}: uses from ${uses.join(', ')}: must ascend, after ${first} and up to ${last}`,
+      );
+    }
     this.table = table;
     this.name = name;
+    this.#uses = [first, ...uses].map((use) => ({ first: use, count: 0 }));
     this.first = first;
     this.last = last;
     this.#nameOf = options.nameOf ?? ((index) => `${name}${index}`);
@@ -72,6 +87,11 @@ export abstract class VectorPool {
   /** How many it has. */
   get count(): number {
     return this.#count;
+  }
+
+  /** The first number of each use that has no vector. @internal */
+  get unserved(): readonly number[] {
+    return this.#uses.filter(({ count }) => count === 0).map(({ first }) => first);
   }
 
   /** Whether a lease is of a vector of this pool. */
@@ -99,14 +119,19 @@ export abstract class VectorPool {
   /** @internal */
   forget(vector: Vector): void {
     this.vectors[vector.index - this.first] = undefined;
-    this.#count--;
+    this.#changed(vector.index, -1);
+  }
+
+  #changed(index: number, by: number): void {
+    this.#count += by;
+    this.#uses.findLast(({ first }) => first <= index)!.count += by;
   }
 
   /** @throws what the sources threw */
   protected make(index: number, affinity: CpuMask | undefined): Vector {
     const vector = this.table.make(this, index, this.#nameOf(index), affinity);
     this.vectors[index - this.first] = vector;
-    this.#count++;
+    this.#changed(index, 1);
     return vector;
   }
 
@@ -164,6 +189,8 @@ export class BalancedPool extends VectorPool {
   readonly #accounts: Uint32Array | undefined;
   readonly #buckets = new Map<string, Bucket>();
   readonly #bucketOf = new Map<Vector, Bucket>();
+  /** Vectors that are to move, and have not yet: where to. */
+  readonly #moving = new Map<Vector, CpuMask>();
   /** The CPUs that were online when the buckets were looked at. */
   #online: CpuMask;
 
@@ -191,8 +218,9 @@ export class BalancedPool extends VectorPool {
   request(dev: Device, mask: CpuMask = this.table.cpus.online): VectorLease {
     dev.devres.faultPoint(this.label);
     const best = this.#least(mask);
-    if (best !== undefined && best.refs < this.#shareBelow) return this.#share(dev, best);
-    const made = this.#tryMake(mask);
+    const isFull = this.#ids.size === this.capacity;
+    if (best !== undefined && (isFull || best.refs < this.#shareBelow)) return this.#share(dev, best);
+    const made = this.#tryMake(dev, mask);
     if (!Errno.is(made)) return this.lease(dev, made);
     if (best !== undefined) return this.#share(dev, best);
     dev.log('err', `Didn't find a matching IRQ. err = ${made.code}`, 'vector_none');
@@ -207,7 +235,7 @@ export class BalancedPool extends VectorPool {
     return this.lease(dev, vector);
   }
 
-  #tryMake(mask: CpuMask): Vector | Errno {
+  #tryMake(dev: Device, mask: CpuMask): Vector | Errno {
     const { name, capacity, first } = this;
     if (this.#ids.size === capacity) {
       return new Errno(
@@ -216,7 +244,7 @@ export class BalancedPool extends VectorPool {
       );
     }
     const index = this.#ids.alloc();
-    const cpu = this.#accounts === undefined ? undefined : this.#leastLoadedCpu(mask);
+    const cpu = this.#accounts === undefined ? undefined : this.#leastLoadedCpu(dev, mask);
     try {
       const vector = this.make(index, cpu === undefined ? mask : CpuMask.of(cpu));
       if (cpu !== undefined) this.#accounts![cpu]!++;
@@ -231,7 +259,7 @@ export class BalancedPool extends VectorPool {
   }
 
   /** @see Linux 7.2 irq_affinity.c cpu_get_least_loaded */
-  #leastLoadedCpu(mask: CpuMask): number {
+  #leastLoadedCpu(dev: Device, mask: CpuMask): number {
     if (mask.size === 1) return mask.first;
     const accounts = this.#accounts!;
     const { online } = this.table.cpus;
@@ -241,7 +269,9 @@ export class BalancedPool extends VectorPool {
       if (best < 0 || accounts[cpu]! < accounts[best]!) best = cpu;
       if (accounts[best] === 0) break;
     }
-    return best < 0 ? online.first : best;
+    if (best >= 0) return best;
+    dev.log('err', `NO online CPUs in req_mask (${String(mask)})`, 'vector_no_cpu');
+    return online.first;
   }
 
   // Who is least loaded
@@ -261,6 +291,7 @@ export class BalancedPool extends VectorPool {
   override forget(vector: Vector): void {
     super.forget(vector);
     this.#leave(vector);
+    this.#moving.delete(vector);
     this.#ids.free(vector.index);
     if (vector.accountedCpu !== undefined) this.#accounts![vector.accountedCpu]!--;
   }
@@ -268,6 +299,7 @@ export class BalancedPool extends VectorPool {
   /** @see Linux 7.2 irq_affinity.c irq_pool_find_least_loaded */
   #least(mask: CpuMask): Vector | undefined {
     if (this.#online !== this.table.cpus.online) this.#lookAgain();
+    for (const [vector, wanted] of this.#moving) this.#moved(vector, wanted);
     let best: Vector | undefined;
     for (const { cpus, vectors } of this.#buckets.values()) {
       const { least } = vectors;
@@ -283,8 +315,13 @@ export class BalancedPool extends VectorPool {
     for (const vector of Array.from(this.#bucketOf.keys())) this.#moved(vector);
   }
 
-  #moved(vector: Vector): void {
+  /** @param wanted where it is to be; it may get there with its next interrupt alone */
+  #moved(vector: Vector, wanted?: CpuMask): void {
     const { effective } = vector;
+    if (wanted !== undefined) {
+      if (effective?.isSubsetOf(wanted) === true) this.#moving.delete(vector);
+      else this.#moving.set(vector, wanted);
+    }
     if (effective !== undefined && this.#bucketOf.get(vector)?.cpus.equals(effective) === true) return;
     this.#leave(vector);
     this.#enter(vector);
@@ -293,7 +330,7 @@ export class BalancedPool extends VectorPool {
   #enter(vector: Vector): void {
     const { effective } = vector;
     if (effective === undefined || effective.isEmpty) return;
-    vector.irq?.setAffinityNotifier(() => this.#moved(vector));
+    vector.irq?.setAffinityNotifier((wanted) => this.#moved(vector, wanted));
     const key = String(effective);
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) this.#buckets.set(key, (bucket = { cpus: effective, vectors: new LoadHeap() }));

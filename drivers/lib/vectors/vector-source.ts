@@ -36,6 +36,8 @@ export interface VectorSource {
   readonly capacity: number;
   /** How many more can be had. */
   readonly available: number;
+  /** Vectors 0 up to this, without it, are there from the start: who asks for their numbers gets them, whatever the order; default 0. */
+  readonly fixed?: number;
   /**
    * @returns undefined when all are taken
    * @throws {Errno} ENOSPC when the system has no interrupt left; ENOMEM
@@ -51,7 +53,6 @@ export interface VectorSource {
 export class MsixSource implements VectorSource {
   readonly name = 'msix';
   readonly isDynamic: boolean;
-  /** Vectors that are there from the start: 0 to this, without it. */
   readonly fixed: number;
   readonly #dev: PciDevice;
 

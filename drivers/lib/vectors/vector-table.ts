@@ -2,7 +2,7 @@ import { AuxiliaryDevice, type CpuMask, type Device, Errno, type Irqs } from '..
 import type { MessagePlace } from './message-memory.js';
 import { Vector, type VectorOwner } from './vector.js';
 import { type LeaseOwner, VectorLease, endLease } from './vector-lease.js';
-import { BalancedPool, type BalancedPoolOptions, IndexedPool, type VectorPool, type VectorPoolOptions } from './vector-pool.js';
+import { BalancedPool, type BalancedPoolOptions, IndexedPool, type IndexedPoolOptions, type VectorPool } from './vector-pool.js';
 import type { SlotRequest, SourceSlot, VectorSource } from './vector-source.js';
 
 /** What a pool asks of its table. @internal */
@@ -72,9 +72,14 @@ export class VectorTable implements PoolOwner, LeaseOwner {
     return this.#sources.reduce((sum, { available }) => sum + available, 0);
   }
 
-  /** How many of those are for pools that have no vector yet: dedicated ones leave them. */
+  /** How many of those are for uses that have no vector yet: dedicated ones leave one to each. */
   get reserve(): number {
-    return this.#pools.filter((pool) => pool.count === 0).length;
+    return this.#pools.flatMap((pool) => pool.unserved).filter((index) => this.#fixedFor(index) === undefined).length;
+  }
+
+  /** The source where a number has a place, from the start. */
+  #fixedFor(index: number | undefined): VectorSource | undefined {
+    return index === undefined ? undefined : this.#sources.find(({ fixed = 0 }) => index < fixed);
   }
 
   /** In the order they were made. */
@@ -83,7 +88,7 @@ export class VectorTable implements PoolOwner, LeaseOwner {
   }
 
   /** Makes a pool of vectors that are asked for by number. @throws {Errno} ERANGE for numbers that cannot be; EINVAL for those of another pool */
-  indexed(options: VectorPoolOptions): IndexedPool {
+  indexed(options: IndexedPoolOptions): IndexedPool {
     return this.#add(new IndexedPool(this, options));
   }
 
@@ -105,7 +110,7 @@ export class VectorTable implements PoolOwner, LeaseOwner {
   /**
    * A vector that nobody shares, for `dev`: for a guest, whose interrupts go to it directly. It is requested by who attaches a handler, or
    * by its user himself, by `virq`. Managed: in the ledger it is `dedicated vector`.
-   * @throws {Errno} ENOSPC when there is none, or what is left is for pools that have none yet: share one; EINVAL for memory that cannot be
+   * @throws {Errno} ENOSPC when there is none, or what is left is for uses that have none yet: share one; EINVAL for memory that cannot be
    */
   requestDedicated(dev: Device, options: DedicatedOptions = {}): VectorLease {
     dev.devres.faultPoint('dedicated vector');
@@ -222,20 +227,23 @@ export class VectorTable implements PoolOwner, LeaseOwner {
     if (dev instanceof AuxiliaryDevice) dev.removeIrq(virq);
   }
 
-  /** @throws {Errno} EBUSY when all sources are empty; else what the first has thrown */
+  /** @throws {Errno} what the first source has thrown, when all refuse: EBUSY when it is empty */
   #slot(request: SlotRequest): SourceSlot {
-    let first: Errno | undefined;
-    for (const source of this.#sources) {
+    const place = this.#fixedFor(request.index);
+    let first: Errno | 'empty' | undefined;
+    for (const source of place === undefined ? this.#sources : [place]) {
       try {
         const slot = source.alloc(request);
         if (slot !== undefined) return slot;
+        first ??= 'empty';
       } catch (error) {
         if (!Errno.is(error)) throw error;
         first ??= error;
       }
     }
+    if (first !== undefined && first !== 'empty') throw first;
     const names = this.#sources.map(({ name }) => name).join(', ');
-    throw first ?? new Errno('EBUSY', `${this.#dev.name}: all ${this.capacity} of its vectors are in use (${names})`);
+    throw new Errno('EBUSY', `${this.#dev.name}: all ${this.capacity} of its vectors are in use (${names})`);
   }
 
   #nameOf(short: string): string {

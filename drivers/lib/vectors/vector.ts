@@ -61,15 +61,28 @@ export class Vector implements Loaded {
     return this.irq?.effectiveAffinity;
   }
 
-  /** The hard half. */
+  /** The hard half. One that throws is reported, and takes the interrupt from nobody else. */
   readonly run = (): void => {
     const handlers = this.#handlers;
-    for (let n = 0; n < handlers.length; n++) handlers[n]!.handler();
+    let failure: { readonly error: unknown } | undefined;
+    for (let n = 0; n < handlers.length; n++) {
+      try {
+        handlers[n]!.handler();
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    if (failure !== undefined) throw failure.error;
   };
+
+  /** @throws {Errno} ENOENT when it has no reference left */
+  checkAlive(): void {
+    if (this.#refs === 0) throw new Errno('ENOENT', `${this.name}: has been given back`);
+  }
 
   /** One reference more. @throws {Errno} ENOENT when it has none left */
   get(): void {
-    if (this.#refs === 0) throw new Errno('ENOENT', `${this.name}: has been given back`);
+    this.checkAlive();
     this.#count(1);
   }
 

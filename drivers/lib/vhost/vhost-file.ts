@@ -193,6 +193,8 @@ export class VhostFile implements FileOperations {
     eventfd?.checkOpen(this.#who);
     vring.kicks?.dispose();
     vring.kicks = eventfd?.listen(() => this.#vdpa.kickVq(index));
+    // What was signalled before is not lost.
+    if (eventfd !== undefined && eventfd.count > 0) this.#vdpa.kickVq(index);
   }
 
   async #suspend(): Promise<void> {

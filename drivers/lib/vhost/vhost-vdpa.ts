@@ -10,12 +10,15 @@ import {
   type VdpaDevice,
   describeError,
 } from '../../../core/index.js';
+import { UserSeat } from './user-seat.js';
 import { VhostFile } from './vhost-file.js';
 
 /** What a {@link VhostVdpa} needs of the system. */
 export interface VhostServices {
   readonly iommu: Iommu;
   readonly bypass: IrqBypass;
+  /** Of a device that users come to by another interface, too. */
+  readonly seat?: UserSeat;
 }
 
 /**
@@ -29,11 +32,12 @@ export interface VhostServices {
 export class VhostVdpa implements CharOperations {
   readonly #vdpa: VdpaDevice;
   readonly #services: VhostServices;
-  #hasUser = false;
+  readonly #seat: UserSeat;
 
   constructor(vdpa: VdpaDevice, services: VhostServices) {
     this.#vdpa = vdpa;
     this.#services = services;
+    this.#seat = services.seat ?? new UserSeat();
   }
 
   /**
@@ -41,15 +45,14 @@ export class VhostVdpa implements CharOperations {
    */
   async open(file: FileDevice, task: Task): Promise<FileOperations> {
     const { name } = file.parent!;
-    if (this.#hasUser) throw new Errno('EBUSY', `${name}: has a user: close that first`);
     const { mm } = task;
     if (!(mm instanceof AddressSpace)) {
       throw new Errno('EINVAL', `${name}: the memory of ${task.name} is no AddressSpace, which devices can work in`);
     }
     file.devres.acquire(
       'vhost user',
-      () => void (this.#hasUser = true),
-      () => void (this.#hasUser = false),
+      () => this.#seat.take(name, task.name),
+      () => this.#seat.leave(),
     );
     const vdpa = this.#vdpa;
     const { iommu, bypass } = this.#services;

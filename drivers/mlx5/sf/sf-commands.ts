@@ -1,4 +1,4 @@
-import { CAPS, CAPS_BYTES, CAPS_OFFSET, FUNCTION_ID, HEADER, OPCODES } from '../../../hw/regs/nic-commands.js';
+import { CAPS, CAPS_BYTES, CAPS_OFFSET, FUNCTION_ID, OPCODES } from '../../../hw/regs/nic-commands.js';
 import { NIC_VPORT, NIC_VPORT_IN, NIC_VPORT_SELECT, VHCA, VPORT } from '../../../hw/regs/nic-contexts.js';
 import { type WordField, getWord, setWord } from '../../../hw/regs/nic-words.js';
 import type { Mlx5Child } from '../api.js';
@@ -17,8 +17,6 @@ export interface VhcaState {
 const HEADER_WORDS = 4;
 const VHCA_WORDS = 6;
 const CAPS_WORDS = (CAPS_OFFSET + CAPS_BYTES) / 4;
-/** Of what can be set, what is so now. */
-const CURRENT = 1;
 
 function about(functionId: number, words = HEADER_WORDS): Uint32Array {
   const input = new Uint32Array(words);
@@ -68,13 +66,11 @@ export async function armVhca(manager: Manager, functionId: number): Promise<voi
 }
 
 /**
- * Changes what a function is allowed, and leaves the rest.
+ * Changes what a function may have at most, and leaves the rest.
  * @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/vport.c mlx5_vport_set_other_func_cap
  */
 export async function allow(manager: Manager, functionId: number, cap: keyof typeof CAPS, value: number): Promise<void> {
-  const query = about(functionId);
-  setWord(query, HEADER.opMod, CURRENT);
-  const caps = await manager.exec(OPCODES.QUERY_HCA_CAP, query, new Uint32Array(CAPS_WORDS));
+  const caps = await manager.exec(OPCODES.QUERY_HCA_CAP, about(functionId), new Uint32Array(CAPS_WORDS));
   const input = about(functionId, CAPS_WORDS);
   input.set(caps.subarray(CAPS_OFFSET / 4), CAPS_OFFSET / 4);
   const field: WordField = CAPS[cap];

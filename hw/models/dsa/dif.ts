@@ -27,11 +27,11 @@ export function difBlock(x: Execution): number {
   return DIF_BLOCKS[(x.u8(DESCRIPTOR.difFlags) & 3) as 0 | 1 | 2 | 3];
 }
 
-/** Bytes that the operation writes; it reads `size`. */
+/** Bytes that the operation writes, for whole blocks; it reads `size`. */
 export function difDestinationBytes(x: Execution): number {
   const block = difBlock(x);
-  if (x.opcode === OPCODES.difInsert) return (x.size / block) * (block + DIF_BYTES);
-  if (x.opcode === OPCODES.difStrip) return (x.size / (block + DIF_BYTES)) * block;
+  if (x.opcode === OPCODES.difInsert) return Math.floor(x.size / block) * (block + DIF_BYTES);
+  if (x.opcode === OPCODES.difStrip) return Math.floor(x.size / (block + DIF_BYTES)) * block;
   return x.opcode === OPCODES.difUpdate ? x.size : 0;
 }
 

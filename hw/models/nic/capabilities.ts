@@ -32,14 +32,14 @@ export function capabilitiesOf(fn: NicFunction, isCurrent: boolean): Uint32Array
   set(CAPS.uar4k, true);
   set(CAPS.pageRequestDisable, !settings.pageRequests);
   set(CAPS.ethernet, true);
-  set(CAPS.roce, isCurrent ? fn.hasRoce : true);
+  set(CAPS.roce, isCurrent ? fn.hasRoce : fn.mayRoce);
   set(CAPS.virtioNetQ, !isManager);
   set(CAPS.cqModeration, true);
   set(CAPS.ims, settings.imsCapacity > 0);
   set(CAPS.maxDynamicMsix, settings.msix);
-  set(CAPS.logMaxMacs, LOG_MAX.macs + 1);
+  set(CAPS.logMaxMacs, (isCurrent ? fn.logMacs : LOG_MAX.macs) + 1);
   set(CAPS.imsCapacity, settings.imsCapacity);
   set(CAPS.fdbEntries, FDB_ENTRIES);
-  set(CAPS.maxNumEqs, isCurrent ? fn.maxEqs : 0);
+  set(CAPS.maxNumEqs, fn.maxEqs);
   return words;
 }

@@ -1,4 +1,14 @@
-import { CQE, CQE_OPCODES, CQ_ARM_WORD, CQ_ERROR_ACCESS, CQ_ERROR_OVERRUN, CQ_RECORD, EQE, EVENTS } from '../../regs/nic.js';
+import {
+  CQE,
+  CQE_OPCODES,
+  CQ_ARM_WORD,
+  CQ_ERROR_ACCESS,
+  CQ_ERROR_OVERRUN,
+  CQ_RECORD,
+  EQE,
+  EVENTS,
+  SYNDROMES,
+} from '../../regs/nic.js';
 import { CQ_STATES, EQ_STATUS } from '../../regs/nic-contexts.js';
 import type { QueueMessage } from './queue-message.js';
 import type { EventQueue } from './event-queue.js';
@@ -64,6 +74,8 @@ export class CompletionQueue {
   consumer = 0;
   /** `CQ_STATES`. */
   state: number = CQ_STATES.fired;
+  /** `EQ_STATUS`, as the context has it. */
+  status: number = EQ_STATUS.ok;
   /** Work queues that report here: with any, it cannot be destroyed. */
   users = 0;
   readonly #size: number;
@@ -95,11 +107,6 @@ export class CompletionQueue {
     return this.#isGone || this.state === FAILED;
   }
 
-  /** `EQ_STATUS`, as the context has it. */
-  get status(): number {
-    return this.state === FAILED ? EQ_STATUS.overrun : EQ_STATUS.ok;
-  }
-
   /**
    * What a queue has done. Numbers may be signed.
    * @param opcode one of `CQE_OPCODES`
@@ -129,7 +136,8 @@ export class CompletionQueue {
     this.moderation.clear();
     const isSolicited = (word & SOLICITED) !== 0;
     this.state = isSolicited ? CQ_STATES.solicited : CQ_STATES.armed;
-    if (this.producer !== this.consumer && !isSolicited) this.#fire();
+    // It may be what was solicited.
+    if (this.producer !== this.consumer) this.#fire();
   }
 
   /** Changes when its events come; see {@link Moderation.set}. */
@@ -137,11 +145,12 @@ export class CompletionQueue {
     if (this.moderation.set(periodUs, maxCount)) this.#fire();
   }
 
-  /** Whether an entry is free. Asks software only when all seem taken; one that has none left is an error. */
+  /** Whether an entry is free. Asks software only when all seem taken; one that has none left is an error, or is written over. */
   #hasRoom(): boolean {
     if (this.isBroken) return false;
     if (((this.producer - this.consumer) & INDEX_MASK) < this.#size) return true;
     const { record, pasid, ignoresOverrun } = this.setup;
+    if (ignoresOverrun) return true;
     const word = this.fn.dma.read32(record + CQ_RECORD.consumer, pasid);
     if (this.isBroken) return false;
     // An index has 24 bits: this is what a read gives that failed.
@@ -151,7 +160,7 @@ export class CompletionQueue {
     }
     this.consumer = word & INDEX_MASK;
     if (((this.producer - this.consumer) & INDEX_MASK) < this.#size) return true;
-    if (!ignoresOverrun) this.#fail(CQ_ERROR_OVERRUN);
+    this.#fail(CQ_ERROR_OVERRUN);
     return false;
   }
 
@@ -215,7 +224,10 @@ export class CompletionQueue {
 
   #fail(syndrome: number): void {
     this.state = CQ_STATES.error;
+    this.status = syndrome === CQ_ERROR_OVERRUN ? EQ_STATUS.overrun : EQ_STATUS.writeFailed;
     this.moderation.clear();
+    // Memory of a user is that user's affair: the function goes on.
+    if (syndrome === CQ_ERROR_ACCESS && this.setup.pasid === 0) this.fn.health.report(SYNDROMES.fetch, this.number);
     this.fn.event(EVENTS.cqError, 0, (eqe) => {
       eqe.setUint32(EQE.errorCqn, this.number, true);
       eqe.setUint8(EQE.errorSyndrome, syndrome);

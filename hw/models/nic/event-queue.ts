@@ -17,7 +17,7 @@ export interface EventQueueSetup {
   readonly logPage: number;
   /** Entry of the MSI-X table. */
   readonly vector: number;
-  /** Address of its message in memory; -1: it has `vector`. */
+  /** Address of its message in memory; `NO_ADDRESS`: it has `vector`. */
   readonly message: number;
   /** A bit for each type of event: eight words. */
   readonly events: Uint32Array;
@@ -108,7 +108,7 @@ export class EventQueue {
     const isWritten = hasBody && device.dma.write32(address + BODY_BYTES, (owner << 24) | (signature << 16));
     if (this.#isGone) return;
     if (!isWritten) {
-      this.#fail(EQ_STATUS.writeFailed, SYNDROMES.eqInvalid);
+      this.#fail(EQ_STATUS.writeFailed, SYNDROMES.eqError);
     } else if (this.state === EQ_STATES.armed) {
       this.state = EQ_STATES.fired;
       this.#fire();

@@ -42,8 +42,11 @@ export class NicFunction {
   driverVersion = '';
   /** Event queues that the manager allows; 0: as many as there can be. */
   maxEqs = 0;
-  /** RDMA over Ethernet has not been switched off. */
+  /** RDMA over Ethernet: whether the manager lets the function have it, and whether the function wants it. */
+  mayRoce = true;
   hasRoce = true;
+  /** Binary logarithm of the unicast addresses that its port may have. */
+  logMacs: number = LOG_MAX.macs;
   /** Doorbells for what belongs to other pages, or to nobody. */
   uarViolations = 0;
 
@@ -143,11 +146,14 @@ export class NicFunction {
     this.state = FUNCTION_STATES.disabled;
     this.issi = 0;
     this.driverVersion = '';
+    this.hasRoce = this.mayRoce;
+    this.logMacs = LOG_MAX.macs;
   }
 
-  /** What has been set with SET_HCA_CAP is as at the start. */
+  /** What the manager has set with SET_HCA_CAP is as at the start. */
   resetSettings(): void {
     this.maxEqs = 0;
+    this.mayRoce = true;
     this.hasRoce = true;
   }
 

@@ -1,11 +1,7 @@
 import { HEALTH, SYNDROMES } from '../../regs/nic.js';
 import type { Nic } from './nic.js';
 
-/** Revision of the firmware: 0.1. */
-export const FW_MAJOR = 0;
-export const FW_MINOR = 1;
 const HARDWARE_ID = 0x0212;
-const FIRMWARE = (FW_MAJOR << 24) | (FW_MINOR << 16);
 
 /** What a function tells of itself: the health buffer, and the counter that grows while its firmware is alive. */
 export class Health {
@@ -60,7 +56,7 @@ export class Health {
   word(offset: number): number {
     switch (offset) {
       case HEALTH.firmware:
-        return FIRMWARE;
+        return this.#device.firmware.runningWord;
       case HEALTH.hardware:
         return HARDWARE_ID;
       case HEALTH.syndrome:

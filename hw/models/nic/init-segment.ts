@@ -1,6 +1,5 @@
 import * as NIC from '../../regs/nic.js';
 import type { NicFunction } from './function.js';
-import { FW_MAJOR, FW_MINOR } from './health.js';
 
 /** Milliseconds. */
 const CMD_EXEC_LIMIT = 60_000;
@@ -12,8 +11,8 @@ export function readSegment(fn: NicFunction | undefined, offset: number): number
   return NIC.swap32(fn === undefined ? readNothing(offset) : readWord(fn, offset));
 }
 
-/** Writes a word of the initialisation segment. */
-export function writeSegment(fn: NicFunction, offset: number, value: number): void {
+/** Writes a word of the initialisation segment. @returns false where no register takes it */
+export function writeSegment(fn: NicFunction, offset: number, value: number): boolean {
   const word = NIC.swap32(value);
   switch (offset) {
     case NIC.CMDQ_ADDR_HI.offset:
@@ -25,7 +24,10 @@ export function writeSegment(fn: NicFunction, offset: number, value: number): vo
     case NIC.CMD_DOORBELL.offset:
       fn.commands.doorbell(word);
       break;
+    default:
+      return false;
   }
+  return true;
 }
 
 function readNothing(offset: number): number {
@@ -33,12 +35,12 @@ function readNothing(offset: number): number {
 }
 
 function readWord(fn: NicFunction, offset: number): number {
-  const { settings, clock } = fn.device;
+  const { settings, clock, firmware } = fn.device;
   switch (offset) {
     case NIC.FW_REV.offset:
-      return (FW_MINOR << 16) | FW_MAJOR;
+      return firmware.running[1] * 2 ** 16 + firmware.running[0];
     case NIC.CMDIF_REV_FW_SUB.offset:
-      return settings.commandRevision << 16;
+      return settings.commandRevision * 2 ** 16 + firmware.running[2];
     case NIC.CMDQ_ADDR_HI.offset:
       return fn.commands.addressHi;
     case NIC.CMDQ_ADDR_LO.offset:

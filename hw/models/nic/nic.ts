@@ -3,6 +3,7 @@ import type { DmaPort, IrqPort, Model, ModelClock, PciModel, PciModelContext, Wi
 import * as NIC from '../../regs/nic.js';
 import { Engine } from './engine.js';
 import { type Fault, Faults, type InjectedFault } from './faults.js';
+import { Firmware } from './firmware.js';
 import { NicFunction } from './function.js';
 import { Mailboxes } from './mailbox.js';
 import { type NicProfile, NicSettings, SF_WINDOW_BYTES } from './options.js';
@@ -51,6 +52,7 @@ export class Nic implements Model {
   readonly pf: NicFunction;
   /** By index: sub-function `SF_BASE_ID + index`, from its first ALLOC_SF on. */
   readonly sfs: (NicFunction | undefined)[] = [];
+  readonly firmware: Firmware;
   readonly vhca: VhcaTable;
   readonly engine: Engine;
   readonly faults = new Faults();
@@ -68,15 +70,17 @@ export class Nic implements Model {
     this.dma = context.dma;
     this.irq = context.irq;
     this.mailboxes = new Mailboxes(context.dma);
+    this.firmware = new Firmware(settings.storedFirmware);
     this.vhca = new VhcaTable(this, settings.sfs);
     this.engine = new Engine(this);
     this.pf = new NicFunction(this, 0);
     this.pf.reset(settings.initUs);
     this.engine.attach(this.pf);
+    const { log } = context;
     this.regions = {
-      [NIC.REGISTERS_BAR]: new FunctionWindows([this.pf], 1, NIC.BAR_BYTES, NIC.FIRST_UAR),
+      [NIC.REGISTERS_BAR]: new FunctionWindows([this.pf], 1, NIC.BAR_BYTES, NIC.FIRST_UAR, log),
       ...(settings.sfs > 0 && {
-        [NIC.WINDOWS_BAR]: new FunctionWindows(this.sfs, settings.sfs, SF_WINDOW_BYTES, NIC.FIRST_SF_UAR),
+        [NIC.WINDOWS_BAR]: new FunctionWindows(this.sfs, settings.sfs, SF_WINDOW_BYTES, NIC.FIRST_SF_UAR, log),
       }),
     };
   }
@@ -85,6 +89,7 @@ export class Nic implements Model {
     this.resetSfs();
     this.pf.reset(this.settings.initUs);
     this.pf.resetSettings();
+    this.firmware.reset();
     this.engine.detach(this.pf);
     this.engine.reset();
     this.engine.attach(this.pf);

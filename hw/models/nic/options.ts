@@ -2,6 +2,7 @@ import { PCI } from '../../../core/hal/index.js';
 import { Errno, checkRange } from '../../../core/lib/index.js';
 import { type EndpointConfig, aer, msix, pcie, powerManagement, rawExtended } from '../../endpoint/index.js';
 import * as NIC from '../../regs/nic.js';
+import type { StoredFirmware } from './firmware.js';
 import { CMD, CMD_SLOTS_MAX } from '../../regs/nic-commands.js';
 
 /** Messages in memory without a limit of the device's own. */
@@ -23,7 +24,7 @@ export interface FirmwarePages {
 export interface NicProfile {
   /** Sub-functions, 0 to 1024; default 16. */
   readonly sfs?: number;
-  /** Entries of the MSI-X table, 1 to 256; default 64. */
+  /** Entries of the MSI-X table, 1 to 2048; default 64. More than 256 are in a BAR of their own. */
   readonly msix?: number;
   /** Messages in memory, 0 to {@link UNLIMITED}; default 0: it has none. */
   readonly imsCapacity?: number;
@@ -45,6 +46,8 @@ export interface NicProfile {
   readonly sfPages?: FirmwarePages;
   /** Whether it asks for pages by events; default true. */
   readonly pageRequests?: boolean;
+  /** Firmware that waits to run; default none. */
+  readonly storedFirmware?: StoredFirmware;
   /** Revision of the command interface; default the one that drivers know. */
   readonly commandRevision?: number;
   /** Binary logarithms of the slots of a command queue and of the bytes of a descriptor; default 5 and 6. */
@@ -53,7 +56,7 @@ export interface NicProfile {
 }
 
 /** A {@link NicProfile} with its defaults, and checked. */
-export class NicSettings implements Required<NicProfile> {
+export class NicSettings implements Required<Omit<NicProfile, 'storedFirmware'>> {
   readonly sfs: number;
   readonly msix: number;
   readonly imsCapacity: number;
@@ -66,6 +69,7 @@ export class NicSettings implements Required<NicProfile> {
   readonly pages: FirmwarePages;
   readonly sfPages: FirmwarePages;
   readonly pageRequests: boolean;
+  readonly storedFirmware: StoredFirmware | undefined;
   readonly commandRevision: number;
   readonly logSlots: number;
   readonly logStride: number;
@@ -84,6 +88,7 @@ export class NicSettings implements Required<NicProfile> {
     this.pages = profile.pages ?? { boot: 16, init: 64 };
     this.sfPages = profile.sfPages ?? { boot: 1, init: 4 };
     this.pageRequests = profile.pageRequests ?? true;
+    this.storedFirmware = profile.storedFirmware;
     this.commandRevision = profile.commandRevision ?? NIC.CMDIF_REV;
     this.logSlots = profile.logSlots ?? Math.log2(CMD_SLOTS_MAX);
     this.logStride = profile.logStride ?? Math.log2(CMD.sizeBytes);
@@ -91,6 +96,10 @@ export class NicSettings implements Required<NicProfile> {
     checkRange('nic', 'msix', this.msix, 1, NIC.MSIX_MAX);
     checkRange('nic', 'imsCapacity', this.imsCapacity, 0, UNLIMITED);
     checkRange('nic', 'commandRevision', this.commandRevision, 0, 0xffff);
+    const [major, minor, subMinor] = this.storedFirmware?.version ?? [0, 0, 0];
+    checkRange('nic', 'the major version of firmware', major, 0, 0xff);
+    checkRange('nic', 'the minor version of firmware', minor, 0, 0xff);
+    checkRange('nic', 'the sub-minor version of firmware', subMinor, 0, 0xffff);
     checkRange('nic', 'logSlots', this.logSlots, 1, 15);
     checkRange('nic', 'logStride', this.logStride, 6, 15);
     for (const { boot, init } of [this.pages, this.sfPages]) {
@@ -113,7 +122,8 @@ export class NicSettings implements Required<NicProfile> {
 
   /** What its configuration space declares. */
   get config(): EndpointConfig {
-    const bar = NIC.REGISTERS_BAR;
+    const isFar = this.msix > NIC.MSIX_NEAR;
+    const bar = isFar ? NIC.MSIX_BAR : NIC.REGISTERS_BAR;
     const windows = 2 ** Math.ceil(Math.log2(this.sfs)) * SF_WINDOW_BYTES;
     return {
       vendor: NIC.NIC_VENDOR,
@@ -121,15 +131,16 @@ export class NicSettings implements Required<NicProfile> {
       classCode: NIC.NIC_CLASS,
       subsystem: NIC.NIC_SUBSYSTEM,
       bars: {
-        [bar]: { kind: 'mem64', sizeBytes: NIC.BAR_BYTES, prefetch: true },
+        [NIC.REGISTERS_BAR]: { kind: 'mem64', sizeBytes: NIC.BAR_BYTES, prefetch: true },
         ...(this.sfs > 0 && { [NIC.WINDOWS_BAR]: { kind: 'mem64', sizeBytes: windows, prefetch: true } }),
+        ...(isFar && { [NIC.MSIX_BAR]: { kind: 'mem64', sizeBytes: NIC.MSIX_FAR.sizeBytes, prefetch: true } }),
       },
       capabilities: [
         pcie({ flr: true }),
         msix({
           vectors: this.msix,
-          table: { bar, offset: NIC.MSIX_TABLE_OFFSET },
-          pba: { bar, offset: NIC.MSIX_PBA_OFFSET },
+          table: { bar, offset: isFar ? NIC.MSIX_FAR.table : NIC.MSIX_TABLE_OFFSET },
+          pba: { bar, offset: isFar ? NIC.MSIX_FAR.pba : NIC.MSIX_PBA_OFFSET },
         }),
         powerManagement(),
       ],

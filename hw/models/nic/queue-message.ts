@@ -1,4 +1,5 @@
 import { NO_ADDRESS } from '../../endpoint/index.js';
+import { SYNDROMES } from '../../regs/nic.js';
 import { MESSAGE } from '../../regs/nic-contexts.js';
 import type { NicFunction } from './function.js';
 
@@ -52,7 +53,12 @@ export class QueueMessage {
       irq.msix(this.#vector);
       return;
     }
-    if (!dma.read(this.#address, this.#bytes, 0, MESSAGE.sizeBytes) || this.#isGone) return;
+    const isRead = dma.read(this.#address, this.#bytes, 0, MESSAGE.sizeBytes);
+    if (this.#isGone) return;
+    if (!isRead) {
+      this.#fn.health.report(SYNDROMES.fetch);
+      return;
+    }
     const view = this.#view;
     if ((view.getUint32(MESSAGE.control, true) & MESSAGE.masked) !== 0) {
       this.#isHeld = true;

@@ -89,7 +89,8 @@ function modifyContext(fn: NicFunction, input: Uint32Array): number {
   const size = get(NIC_VPORT.listSize);
   const isListed = (select & NIC_VPORT_SELECT.list) !== 0;
   const mtu = get(NIC_VPORT.mtu);
-  if (isListed && size > MAX_MACS) return STATUS.badParameter;
+  const isUnicast = get(NIC_VPORT.listType) === LIST_TYPES.unicast;
+  if (isListed && size > (isUnicast ? 2 ** port.fn.logMacs : MAX_MACS)) return STATUS.badParameter;
   if (isListed && input.byteLength < NIC_VPORT_IN + CONTEXT_BYTES + MAC_BYTES * size) return STATUS.inLength;
   if ((select & NIC_VPORT_SELECT.mtu) !== 0) {
     if (mtu > FRAME.maxMtu) return STATUS.badParameter;
@@ -109,7 +110,7 @@ function modifyContext(fn: NicFunction, input: Uint32Array): number {
   if ((select & NIC_VPORT_SELECT.address) !== 0) ports.setMac(port, getMac(input, NIC_VPORT_IN + NIC_VPORT.address));
   if (isListed) {
     const macs = Array.from({ length: size }, (_, i) => getMac(input, NIC_VPORT_IN + NIC_VPORT.list + MAC_BYTES * i));
-    if (get(NIC_VPORT.listType) === LIST_TYPES.unicast) ports.setUnicast(port, macs);
+    if (isUnicast) ports.setUnicast(port, macs);
     else port.multicast = macs;
   }
   return STATUS.ok;
@@ -136,6 +137,7 @@ function setL2Entry(fn: NicFunction, input: Uint32Array): number {
 
 function deleteL2Entry(fn: NicFunction, input: Uint32Array): number {
   const { vport } = fn;
+  if (input.byteLength < L2_ENTRY.index.offset + WORD_BYTES) return STATUS.inLength;
   const index = getWord(input, L2_ENTRY.index);
   if (vport?.entries.has(index) !== true) return STATUS.badResource;
   fn.device.engine.switch.ports.setEntry(vport, index, undefined);

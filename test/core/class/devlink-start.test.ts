@@ -199,6 +199,37 @@ describe('health reporters', () => {
     expect(devlink.reporters()[0]).toMatchObject({ state: 'healthy', errors: 4, recoveries: 3 });
   });
 
+  test('are recovered as their user says, from the next failure on', async () => {
+    let recovered = 0;
+    const { clock, devlink, node } = devlinkFixture();
+    const fw = node.registerReporter({ name: 'fw_fatal', recover: () => void recovered++ });
+    await devlink.setReporter('fw_fatal', { autoRecover: false });
+    await fw.report();
+    expect([recovered, devlink.reporters()[0]]).toEqual([
+      0,
+      { name: 'fw_fatal', state: 'error', errors: 1, recoveries: 0, gracePeriodMs: 0, autoRecover: false },
+    ]);
+    await devlink.recover('fw_fatal');
+    await devlink.setReporter('fw_fatal', { autoRecover: true, gracePeriodMs: 10 });
+    expect(await refusal(() => fw.report())).toMatch(/^ECANCELED/);
+    await devlink.recover('fw_fatal');
+    clock.elapse(10_000);
+    await fw.report();
+    expect(recovered).toBe(3);
+  });
+
+  test('take no setting that cannot be', async () => {
+    const { devlink, node } = devlinkFixture();
+    node.registerReporter({ name: 'fw' });
+    node.registerReporter({ name: 'fw_fatal', recover: () => {} });
+    expect(await refusal(() => devlink.setReporter('fw', { autoRecover: true }))).toMatch(/^EOPNOTSUPP/);
+    await devlink.setReporter('fw', {});
+    expect(await refusal(() => devlink.setReporter('tx', {}))).toMatch(/^EINVAL/);
+    for (const gracePeriodMs of [-1, 0.5, NaN]) {
+      expect(await refusal(() => devlink.setReporter('fw_fatal', { gracePeriodMs }))).toMatch(/^EINVAL: .*an integer, 0 or more/);
+    }
+  });
+
   test('that cannot recover say so: EOPNOTSUPP; an unknown one is EINVAL', async () => {
     const { devlink, node } = devlinkFixture();
     const fw = node.registerReporter({ name: 'fw' });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NetDevices, type RxMode, XMIT } from '../../../core/class/index.js';
+import { type Coalesce, NetDevices, type RxMode, XMIT } from '../../../core/class/index.js';
 import { Errno } from '../../../core/lib/index.js';
 import { FRAME, withCard } from './net-fixture.js';
 
@@ -209,6 +209,24 @@ describe('a network device', () => {
     expect(modes.at(-1)).toMatchObject({ promiscuous: true, allMulticast: true });
   });
 
+  test('what is set to what it is leaves it open', () => {
+    const { eth, card } = withCard();
+    Object.assign(card, {
+      channels: () => ({ combined: 2, maxCombined: 4 }),
+      setChannels: (combined: number) => void card.calls.push(`setChannels ${combined}`),
+      ring: () => ({ rx: 64, tx: 128, maxRx: 512, maxTx: 512 }),
+      setRing: ({ rx, tx }: { rx: number; tx: number }) => void card.calls.push(`setRing ${rx} ${tx}`),
+    });
+    void eth.open();
+    void eth.setChannels(2);
+    void eth.setRing({ rx: 64 });
+    void eth.setMtu(1500);
+    expect(card.calls).toEqual(['open']);
+    void eth.setChannels(3);
+    void eth.setRing({ rx: 128 });
+    expect(card.calls).toEqual(['open', 'stop', 'setChannels 3', 'open', 'stop', 'setRing 128 128', 'open']);
+  });
+
   test('addresses are checked', () => {
     const { eth } = withCard();
     void eth.setMac('02:11:22:33:44:55');
@@ -230,6 +248,22 @@ describe('a network device', () => {
       () => eth.setChannels(1),
     ];
     for (const call of calls) expect(thrown(call)).toBe('EOPNOTSUPP');
+  });
+
+  test('moderation adapts where the driver says that it can, and is refused elsewhere', () => {
+    const { eth, card } = withCard();
+    let coalesce: Coalesce = { rxUs: 16, rxFrames: 32, txUs: 16, txFrames: 32 };
+    const operations = { coalesce: () => coalesce, setCoalesce: (wanted: Coalesce) => void (coalesce = wanted) };
+    Object.assign(card, operations);
+    for (const half of ['adaptiveRx', 'adaptiveTx']) {
+      expect(thrown(() => void eth.setCoalesce({ rxUs: 1, [half]: true }))).toBe('EOPNOTSUPP');
+      void eth.setCoalesce({ [half]: false });
+    }
+    expect(eth.coalesce().rxUs).toBe(16);
+    Object.assign(card, { adaptsCoalesce: true });
+    void eth.setCoalesce({ adaptiveRx: true });
+    void eth.setCoalesce({ txUs: 3 });
+    expect(eth.coalesce()).toEqual({ rxUs: 16, rxFrames: 32, txUs: 3, txFrames: 32, adaptiveRx: true, adaptiveTx: false });
   });
 
   test('is closed when its driver is unbound, and its handles are dead', async () => {
@@ -274,6 +308,28 @@ describe('the watchdog', () => {
     card.node.carrierOn();
     clock.elapse(0);
     expect(card.timeouts).toEqual([2]);
+  });
+
+  test('a queue that is stopped once more is stuck since the first time', () => {
+    const { eth, card, clock } = withCard(four);
+    void eth.open();
+    for (let n = 0; n < 2; n++) {
+      card.node.queues[1]!.stop();
+      clock.elapse(10 * SECONDS);
+    }
+    expect(card.timeouts).toEqual([1]);
+  });
+
+  test('a queue that its driver has not woken yet is not stuck, whenever the device is opened', () => {
+    const { eth, card, clock } = withCard(four);
+    card.open = () => card.node.carrierOn();
+    for (let n = 0; n < 2; n++) {
+      clock.elapse(60 * SECONDS);
+      void eth.open();
+      clock.elapse(60 * SECONDS);
+      void eth.close();
+    }
+    expect(card.timeouts).toEqual([]);
   });
 
   test('asks again when a queue is stuck as long once more', () => {

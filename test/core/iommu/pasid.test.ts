@@ -32,7 +32,7 @@ describe('attachPasid', () => {
     iommu.detachPasid(b, dev, 2);
     expect([read(1), read(2), read()]).toEqual([0xa000, 'blocked', 0x7000]);
     expect(iommu.faults.list).toMatchObject([{ pasid: 2, reason: 'blocked', iova: 0x1000 }]);
-    expect(read(3)).toBe('no-context');
+    expect(read(3)).toBe('blocked');
   });
 
   test('C-143 each error has its code', () => {

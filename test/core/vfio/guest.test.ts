@@ -189,6 +189,33 @@ describe('an interrupt posted to a guest', () => {
 });
 
 describe('a route', () => {
+  test('84 that is set where nothing can be posted is no error: the guest gets the interrupt by the eventfd', async () => {
+    await using bench = await Bench.start({
+      interrupts: 'plain',
+      driver: (it) => ({
+        probe: (dev) => {
+          dev.enable();
+          dev.setMaster();
+          dev.enableMsix({});
+          it.parent = it.kernel.mdev.registerParent(dev, it.portDriver, [{ name: 'port' }]);
+        },
+      }),
+      shape: (it) => Object.assign(it, { irqs: [{ index: MSIX, count: 1, take: () => bench.dev.irqVector(0) }] }),
+    });
+    await using guest = bench.vfio.guest();
+    guest.vcpu(0).run();
+    const { file } = await bench.open();
+    const fd = new EventFd('queue 0');
+    const irqfd = guest.irqfd(fd);
+    give(file, fd);
+    expect(bench.vfio.bypass.isConnected(fd)).toBe(true);
+    irqfd.setRoute(ROUTE);
+    expect(bench.log('bypass_failed')).toEqual([`irq ${bench.dev.irqVector(0)} is not posted: ENOSYS`]);
+    bench.cards[0]!.context.irq.msix(0);
+    bench.machine.drain();
+    expect([irqfd.isPosted, bench.total(bench.dev.irqVector(0)), guest.vcpu(0).handled]).toEqual([false, 1, 1]);
+  });
+
   test('4.2.6 to several virtual CPUs is not posted, and reaches each', async () => {
     await using s = await scene({ vcpus: 2, route: { vcpus: [0, 1], vector: VECTOR } });
     for (const [n, vcpu] of s.guest.vcpus.entries()) vcpu.run(n);
@@ -333,6 +360,19 @@ describe('a guest', () => {
       expect(codeOf(use)).toBe('ENODEV');
     }
     expect(next.vcpu(0).descriptor.hasRequests).toBe(false);
+  });
+
+  test.each([0xf1, 0xf2])('is EBUSY while somebody else has vector 0x%x, and leaves nothing', async (vector) => {
+    await using bench = await Bench.start();
+    const { core } = bench.kernel.irqs;
+    const before = bench.machine.dma.allocatedBytes;
+    core.setSystemVector(vector, () => {});
+    for (let n = 0; n < 2; n++) expect(codeOf(() => bench.vfio.guest())).toBe('EBUSY');
+    expect(bench.machine.dma.allocatedBytes).toBe(before);
+    core.setSystemVector(vector, undefined);
+    bench.vfio.guest()[Symbol.dispose]();
+    expect(codeOf(() => core.setSystemVector(0xf1 + 0xf2 - vector, () => {}))).toBe('ok');
+    core.setSystemVector(0xf1 + 0xf2 - vector, undefined);
   });
 
   test('two have the vectors of notifications together, and the last to end gives them back', async () => {

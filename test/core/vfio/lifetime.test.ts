@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Device, Errno, EventFd, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '../../../core/index.js';
-import { Bench, OTHER_UUID, PAGE, type Port, PortDriver, UUID, codeOf, eventfds, gate } from './bench.js';
+import { Bench, OTHER_UUID, PAGE, type Port, PortDriver, UUID, codeOf, codeOfAsync, eventfds, gate } from './bench.js';
+import { scene } from './guest-scene.js';
 
 const { MSIX, REQ } = VFIO_PCI_IRQ;
 const TEN_SECONDS_US = 10_000_000;
@@ -91,6 +92,28 @@ describe('open and close', () => {
     await done;
     expect((await next).isClosed).toBe(false);
     expect([log, device.openCount]).toEqual([['open', 'closed', 'open'], 1]);
+  });
+
+  test('not in an interrupt handler, nor can vectors be set there: EINVAL, and all is as it was', async () => {
+    await using bench = await Bench.start();
+    const { port, file } = await bench.open();
+    const fds = eventfds(2);
+    const set = { index: MSIX, action: 'trigger', start: 0, count: 2, eventfds: fds } as const;
+    file.setIrqs(set);
+    const codes: string[] = [];
+    const uses = [() => file.setIrqs({ ...set, count: 0, eventfds: [] }), () => file.setIrqs(set), () => file.close()];
+    const listening = fds[0]!.listen(() => codes.push(...uses.map(codeOf)));
+    bench.fire(0);
+    listening.dispose();
+    expect([codes, new Set(bench.violations.splice(0))]).toEqual([
+      ['EINVAL', 'EINVAL', 'EINVAL'],
+      new Set(['sleep-in-interrupt']),
+    ]);
+    bench.fire(0);
+    bench.fire(1);
+    expect([fds.map(({ count }) => count), port.maps.size]).toEqual([[2, 1], 2]);
+    await file.close();
+    expect([port.maps.size, bench.violations]).toEqual([0, []]);
   });
 
   test('only what is bound can be seen', async () => {
@@ -227,6 +250,27 @@ describe('a device that is to go', () => {
     await expect(getting).rejects.toThrow('too late');
     await going;
     expect([dev.registered, device.isGone]).toEqual([false, true]);
+  });
+
+  test('one that does not wait any longer takes its interrupts from the guest first; all that the user does is ENODEV then', async () => {
+    await using s = await scene();
+    const { bench, port, file, fd, irqfd } = s;
+    const page = file.mmap(VFIO_PCI_REGION.BAR2, 0, PAGE);
+    const going = codeOfAsync(() => bench.kernel.mdev.remove(port.dev));
+    await bench.machine.settle(7 * TEN_SECONDS_US);
+    expect([await going, bench.violations.splice(0), irqfd.isPosted]).toEqual(['ETIMEDOUT', ['hung-callback'], false]);
+    expect(bench.vfio.bypass.isConnected(fd)).toBe(false);
+    const set = { index: MSIX, action: 'trigger', start: 0, count: 1, eventfds: [fd] } as const;
+    const uses = [
+      () => file.info(),
+      () => file.read(VFIO_PCI_REGION.BAR0, 0, new Uint8Array(4)),
+      () => file.setIrqs(set),
+      () => file.reset(),
+      () => file.mmap(VFIO_PCI_REGION.BAR2, 0, PAGE),
+    ];
+    for (const use of uses) expect(codeOf(use)).toBe('ENODEV');
+    await file.close();
+    expect([page.revoked, port.maps.size, port.device.isGone, bench.violations]).toEqual([true, 0, true, []]);
   });
 
   test('a card that is pulled out takes its parts with it, when their users have left', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { idxd } from '../../../plugins/idxd.js';
+import { FRESH_QUEUE } from '../../helpers/idxd-queue.js';
 import { Bench, stub } from './fixture.js';
 
-const KIB = 1024;
 /** A device with all there is. */
 const FULL = { opConfig: true, blockOnFault: true } as const;
 
@@ -96,23 +96,7 @@ describe('attributes of queues', () => {
   test('a queue is shared, of no group and of nobody at first', async () => {
     await using bench = await Bench.start({ profile: FULL });
     const all = paths(bench, 'wq0.0').filter((name) => !['cdev_minor', 'op_config'].includes(name));
-    expect(Object.fromEntries(all.map((name) => [name, bench.read('wq0.0', name)]))).toEqual({
-      clients: '0',
-      state: 'disabled',
-      group_id: '-1',
-      mode: 'shared',
-      size: '0',
-      priority: '0',
-      block_on_fault: '0',
-      threshold: '0',
-      type: 'none',
-      name: '',
-      driver_name: '',
-      max_transfer_size: `${2 * KIB * KIB}`,
-      max_batch_size: '32',
-      occupancy: '0',
-      enqcmds_retries: '32',
-    });
+    expect(Object.fromEntries(all.map((name) => [name, bench.read('wq0.0', name)]))).toEqual(FRESH_QUEUE);
     expect(() => bench.read('wq0.0', 'cdev_minor')).toThrow('ENXIO');
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { EventFd, PCI, VFIO_PCI_IRQ, VFIO_PCI_REGION, packFields, regAt } from '../../../core/index.js';
 import type { SubDevice } from '../../../drivers/idxd/mdev/sub-device.js';
 import * as DSA from '../../../hw/regs/dsa.js';
-import { Parts, copy, stateOf, take } from './mdev-fixture.js';
+import { Parts, copy, settingsOf, stateOf, take } from './mdev-fixture.js';
 import { DESTINATION, PAGE, descriptor } from './user-fixture.js';
 
 const { ERRORS, STATES, SWERRORS } = DSA;
@@ -214,6 +214,23 @@ describe.each(['dedicated', 'shared'] as const)('a virtual device of a %s queue'
     expect([take(part.events), take(part.completions)]).toEqual([1, 1]);
   });
 
+  test('is enabled as a whole or not at all', async () => {
+    await using parts = await Parts.start([mode]);
+    await using part = await parts.open(await parts.create(), parts.process('anna'));
+    const state = (): number => part.read(DSA.GENSTATUS) & 3;
+    part.disableInterrupts();
+    await expect(part.enable()).rejects.toThrow(`EINVAL: ${part.file.name}: enableDevice: enable its interrupts first`);
+    part.enableInterrupts();
+    part.write(MODE, part.read(MODE) | packFields(DSA.WQ_MODE, { pasidEnable: 1 }));
+    await expect(part.enable()).rejects.toThrow(`EIO: ${part.file.name}: enableWq refused with status 0x26`);
+    expect([state(), part.handle]).toEqual([STATES.disabled, undefined]);
+    part.write(MODE, part.read(MODE) & ~packFields(DSA.WQ_MODE, { pasidEnable: 1 }));
+    await part.enable();
+    expect([state(), part.handle]).toEqual([STATES.enabled, expect.any(Number)]);
+    await expect(part.enable()).rejects.toThrow('enableDevice refused with status 0x10');
+    expect(state()).toBe(STATES.enabled);
+  });
+
   test('asks its user to give it up, and waits, when it is to go', async () => {
     await using parts = await Parts.start([mode]);
     const dev = await parts.create();
@@ -246,5 +263,19 @@ describe('a virtual device of a dedicated queue', () => {
     const out = new Uint8Array(8);
     part.file.read(BAR2, PAGE, out);
     expect([...out]).toEqual(new Array(8).fill(0xff));
+  });
+
+  test.each([1, 33, 64])('has the %i engines of its queue', async (engines) => {
+    await using parts = await Parts.start(['dedicated'], { profile: { engines } });
+    const { bench } = parts;
+    await bench.unbind('dsa0');
+    for (let i = 0; i < engines; i++) await bench.write(`engine0.${i}`, 'group_id', 0);
+    await bench.configure(0, settingsOf('dedicated'));
+    await bench.bind('dsa0');
+    await bench.bind('wq0.0', 'mdev');
+    await using part = await parts.open(await parts.create(), parts.process('anna'));
+    const word = (at: number): number => part.read(regAt(DSA.CMDCAP, 1, at - DSA.CMDCAP.offset));
+    const all = 2n ** BigInt(engines) - 1n;
+    expect([word(0x38), word(0x420), word(0x424)]).toEqual([engines, Number(all & 0xffff_ffffn), Number(all >> 32n)]);
   });
 });

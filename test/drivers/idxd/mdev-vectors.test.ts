@@ -163,6 +163,34 @@ describe('the interrupts of virtual devices', () => {
     expect(parts.bench.silicon.interrupts.indexOf(0x20, true)).toBe(-1);
   });
 
+  test.each([0, 3, 6])(
+    'M51 a handle that is taken back on its way to the user, %i turns on, is not the one he gets',
+    async (turns) => {
+      await using parts = await Parts.start(['shared'], { profile: HANDLES });
+      const { silicon } = parts.bench;
+      const { interrupts } = silicon;
+      const user = parts.process('anna');
+      await using part = await parts.open(await parts.create(), user);
+      const request = interrupts.request.bind(interrupts);
+      const revoke = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        silicon.revokeHandles();
+      };
+      let revoked: Promise<void> | undefined;
+      interrupts.request = (index, isIms) => {
+        interrupts.request = request;
+        revoked = revoke();
+        return request(index, isIms);
+      };
+      await part.enable();
+      await revoked;
+      await parts.settle();
+      part.submit(copy(part));
+      await parts.settle();
+      expect([user.status(), take(part.completions)]).toEqual([DSA.STATUS.success, 1]);
+    },
+  );
+
   test('M51 when the device takes its handles back, the user is told, and asks anew', async () => {
     await using parts = await Parts.start(['shared'], { profile: HANDLES });
     const user = parts.process('anna');

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { SwError } from '../../../drivers/idxd/sw-error.js';
 import type { DsaProfile } from '../../../hw/models/dsa/index.js';
 import * as DSA from '../../../hw/regs/dsa.js';
-import { ADDRESS, Bench, stub } from './fixture.js';
+import { Bench, stub } from './fixture.js';
 
 const SWERROR_READ = ['r64 SWERROR', 'r64 SWERROR_BATCH', 'r64 SWERROR_ADDRESS', 'r64 0xd8'];
 const BAD_OPERATION = 0x0b;
@@ -88,10 +88,16 @@ describe('MiscInterrupt', () => {
 
   test('an interrupt without a cause is not its own', async () => {
     await using bench = await enabled();
+    const { irqs } = bench.system.kernel;
     const virq = bench.idxd.vectors.virq(0);
-    bench.system.kernel.irqs.inject(virq);
-    await bench.settle(10);
-    expect(bench.takeWire()).toEqual(['r32 INTCAUSE']);
+    const unhandled = () => irqs.list().find((desc) => desc.virq === virq)!.unhandled;
+    const before = unhandled();
+    // Interrupts of a thread are counted when the next one comes.
+    for (let i = 0; i < 2; i++) {
+      irqs.inject(virq);
+      await bench.settle(10);
+    }
+    expect([bench.takeWire(), unhandled() - before]).toEqual([['r32 INTCAUSE', 'r32 INTCAUSE'], 1]);
   });
 
   test('causes that nobody knows are acknowledged, and complained of once', async () => {
@@ -121,6 +127,5 @@ describe('MiscInterrupt', () => {
     const { irqs } = bench.system.kernel;
     const { actions } = irqs.list().find(({ virq }) => virq === bench.idxd.vectors.virq(0))!;
     expect(actions.map(({ name, thread }) => [name, thread !== undefined])).toEqual([['idxd-misc', true]]);
-    expect(bench.system.device(ADDRESS).name).toBe(ADDRESS);
   });
 });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { DmaChannels } from '../../../core/index.js';
 import { FLAGS, OPCODES } from '../../../hw/regs/dsa.js';
 import { HANDLES, Lane, type LaneOptions, Notes } from './dma-fixture.js';
+import { Bench } from './fixture.js';
 
 /** Handles are asked for, and a transfer takes a microsecond a byte: it has its handle looked at when it ends. */
 const SLOW: LaneOptions = { profile: { ...HANDLES.profile, bytesPerUs: 1 } };
@@ -38,8 +40,8 @@ describe('handles that the device has taken back', () => {
     expect(path.handle).not.toBe(before);
     expect(notes.statuses).toEqual(complete(4));
     const drains = seen.filter(({ opcode }) => opcode === OPCODES.drain);
-    expect(drains).toEqual([{ opcode: OPCODES.drain, flags: 0x1c, handle: path.handle }]);
-    expect(0x1c & FLAGS.requestInterrupt).not.toBe(0);
+    const flags = FLAGS.completionValid | FLAGS.requestCompletion | FLAGS.requestInterrupt;
+    expect(drains).toEqual([{ opcode: OPCODES.drain, flags, handle: path.handle }]);
     const moves = seen.filter(({ opcode }) => opcode === OPCODES.move).map(({ handle }) => handle);
     expect(moves.slice(0, 4)).toEqual([before, before, before, before]);
     expect(moves.slice(4)).toEqual([path.handle, path.handle, path.handle]);
@@ -191,6 +193,32 @@ describe('handles that the device has taken back', () => {
     expect(notes.statuses).toEqual(['complete', 'aborted', 'aborted', 'aborted']);
     expect(bench.system.device('wq0.0').devres.entries()).toEqual([]);
   });
+
+  test.each([1, 5, 9, 12])(
+    'D21 a handle that is taken back while its queue is being enabled, %i turns on, is renewed',
+    async (turns) => {
+      await using bench = await Bench.start(HANDLES);
+      await bench.configure(0, { driver_name: 'dmaengine' });
+      await bench.bind('dsa0');
+      const { interrupts } = bench.silicon;
+      const request = interrupts.request.bind(interrupts);
+      const revoke = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        bench.silicon.revokeHandles();
+      };
+      let revoked: Promise<void> | undefined;
+      interrupts.request = (index, isIms) => {
+        interrupts.request = request;
+        revoked = revoke();
+        return request(index, isIms);
+      };
+      await bench.bind('wq0.0', 'dmaengine');
+      await revoked;
+      await bench.settle(1000);
+      const channel = bench.system.get(DmaChannels, 'dma0chan0');
+      expect(await channel.wait(channel.submit(channel.prepareInterrupt()), 1000)).toMatchObject({ status: 'complete' });
+    },
+  );
 
   test('a device that does not give out handles does not take them back: that is logged', async () => {
     await using lane = await Lane.open();

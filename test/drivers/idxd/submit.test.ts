@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DmaChannels } from '../../../core/index.js';
-import { ADDRESS } from './fixture.js';
+import { ADDRESS, Bench } from './fixture.js';
 import { HANDLES, Lane, type LaneOptions, Notes, PASIDS } from './dma-fixture.js';
 
 const SHARED = { mode: 'shared', threshold: 8 } as const;
@@ -103,6 +103,28 @@ describe('KernelPath when the device halts', () => {
     await bench.bind('wq0.0', 'dmaengine');
     const again = bench.system.get(DmaChannels, 'dma0chan0');
     expect((await again.wait(again.submit(again.prepareInterrupt()))).status).toBe('complete');
+  });
+
+  test.each([1, 4, 8, 12])('D25 a halt while its queue is being enabled, %i turns on, is EIO as well', async (turns) => {
+    await using bench = await Bench.start();
+    await bench.configure(0, { driver_name: 'dmaengine' });
+    await bench.bind('dsa0');
+    const { silicon } = bench;
+    const enable = silicon.enableQueue.bind(silicon);
+    const halt = async (): Promise<void> => {
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      silicon.halt('cold');
+    };
+    let halted: Promise<void> | undefined;
+    silicon.enableQueue = (index) => {
+      halted = halt();
+      return enable(index);
+    };
+    await bench.bind('wq0.0', 'dmaengine');
+    await halted;
+    await bench.settle();
+    const channel = bench.system.get(DmaChannels, 'dma0chan0');
+    expect(() => channel.submit(channel.prepareInterrupt())).toThrow('EIO: wq0.0: the device has halted');
   });
 
   test('what had ended before has ended', async () => {

@@ -202,6 +202,17 @@ describe('pages that work needs', () => {
     expect(one.status()).toBe(STATUS.pageRequest);
   });
 
+  test('are asked for once of a process that says it has them, and has not', async () => {
+    await using users = await Users.start(['dedicated'], { profile: { blockOnFault: true } }, { block_on_fault: 1 });
+    const one = users.process('one', { lazy: [LAZY] });
+    let asked = 0;
+    one.map = () => void asked++;
+    const file = await users.open(one);
+    file.write(bytesOf({ destination: LAZY, flags: RECORD | FLAGS.blockOnFault }));
+    await users.settle();
+    expect([asked, one.status()]).toEqual([1, STATUS.pageRequest]);
+  });
+
   test('do not keep a file from being closed', async () => {
     await using users = await Users.start(['dedicated'], { profile: { blockOnFault: true } }, { block_on_fault: 1 });
     const [one, two] = [users.process('one', { lazy: [LAZY] }), users.process('two', { lazy: [LAZY] })];

@@ -135,7 +135,7 @@ describe('interrupts of a user', () => {
     await using users = await Users.start(['shared'], { profile: { imsMult: 0 } });
     const one = users.process('one');
     const file = await users.open(one);
-    expect(() => users.attribute(file, 'handle')).toThrow('ENXIO: wq0.0: has no interrupt for each of its users');
+    expect(() => users.attribute(file, 'handle')).toThrow('ENXIO: wq0.0: has no interrupt for this user');
     file.write(bytesOf());
     await users.settle();
     expect(one.status()).toBe(STATUS.success);
@@ -160,6 +160,56 @@ describe('interrupts of a user', () => {
     expect([one.status(), file.poll()]).toEqual([STATUS.success, POLL.PRI]);
     await file.close();
     expect([handle, handle + 1].map((each) => silicon.interrupts.indexOf(each, true))).toEqual([-1, -1]);
+  });
+
+  test.each([0, 5, 9, 12])(
+    'D21 a handle that is taken back while a file is being opened, %i turns on, is renewed',
+    async (turns) => {
+      await using users = await Users.start(['shared'], { profile: { commandCap: 0x7ffe } });
+      const { silicon } = users.bench;
+      const { interrupts } = silicon;
+      const request = interrupts.request.bind(interrupts);
+      const revoke = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        silicon.revokeHandles();
+      };
+      let revoked: Promise<void> | undefined;
+      interrupts.request = (index, isIms) => {
+        interrupts.request = request;
+        revoked = revoke();
+        return request(index, isIms);
+      };
+      const one = users.process('one');
+      const file = await users.open(one);
+      await revoked;
+      await users.settle();
+      file.write(bytesOf({ flags: RECORD | FLAGS.requestInterrupt, handle: Number(users.attribute(file, 'handle')) }));
+      await users.settle();
+      expect([one.status(), file.poll()]).toEqual([STATUS.success, POLL.PRI]);
+    },
+  );
+
+  test('D21 a user for whom the device has no other handle has none, and the others have theirs', async () => {
+    await using users = await Users.start(['shared'], { profile: { commandCap: 0x7ffe } });
+    const { bench } = users;
+    const two = users.process('two');
+    const [file, other] = [await users.open(users.process('one')), await users.open(two)];
+    const { interrupts } = bench.silicon;
+    const request = interrupts.request.bind(interrupts);
+    interrupts.request = (index, isIms) => (index === 0 ? -1 : request(index, isIms));
+    bench.silicon.revokeHandles();
+    await users.settle();
+    expect(() => users.attribute(file, 'handle')).toThrow('ENXIO: wq0.0: has no interrupt for this user');
+    expect(bench.logged('handle_lost')).toEqual([
+      'a user has lost his interrupt: ENXIO: wq0.0: no interrupt handle: the device says 0x41',
+    ]);
+    const handle = Number(users.attribute(other, 'handle'));
+    other.write(bytesOf({ flags: RECORD | FLAGS.requestInterrupt, handle }));
+    await users.settle();
+    expect([two.status(), other.poll()]).toEqual([STATUS.success, POLL.PRI]);
+    bench.takeWire();
+    await file.close();
+    expect(bench.takeWire().filter((line) => line.startsWith('w32 CMD 0xe'))).toEqual([]);
   });
 
   test('handles that the device gave out are given back', async () => {

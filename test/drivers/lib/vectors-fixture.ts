@@ -14,6 +14,8 @@ export interface SceneOptions extends Partial<IrqNeeds> {
   readonly msix?: number;
   /** Messages in memory at most. */
   readonly ims?: number;
+  /** The platform gives all vectors of the table at the start, and none later. */
+  readonly isStatic?: boolean;
   /** In what order they are asked. */
   readonly order?: readonly ('msix' | 'ims')[];
 }
@@ -62,6 +64,9 @@ export class VectorScene implements AsyncDisposable {
     const machine = new Machine({ cpus, roots: [{ firstBus: 6 }], devices: [{ at: '06:00.0', model: kind }] });
     const kernel = new Kernel(machine);
     await kernel.start();
+    if (options.isStatic === true) {
+      (kernel.interrupts.msiParent!.msiParent!.supported as Set<string>).delete('pci-msix-alloc-dyn');
+    }
     await kernel.pci.register(new TestDriver([{ vendor: 0x15b3, device: 0x101d }]));
     await kernel.auxiliary.register(new SfDriver());
     const dev = kernel.pci.find(BDF)!;

@@ -64,15 +64,6 @@ describe('a pool of balanced vectors', () => {
     expect([pool.accounts![0], pool.count]).toEqual([0, 0]);
   });
 
-  test('46 a vector that was given back takes no handler', async () => {
-    await using scene = await VectorScene.start();
-    const lease = scene.irqs.requestSfControl(scene.sf());
-    const { vector } = lease;
-    lease[Symbol.dispose]();
-    expect(() => vector.get()).toThrow('ENOENT: mlx5_sf_ctrl9@pci:0000:06:00.0: has been given back');
-    expect(() => lease.attach(nothing)).toThrow('ENODEV');
-  });
-
   test('48 an interrupt that a sub-function shows already is not shown again, and the vector is put back', async () => {
     await using scene = await VectorScene.start();
     const holder = scene.irqs.requestSfCompletion(scene.sf(), 0);

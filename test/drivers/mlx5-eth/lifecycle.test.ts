@@ -79,6 +79,7 @@ describe('the driver of packets', () => {
     expect(new Set(labels)).toEqual(
       new Set([
         ...labels.filter((label) => label.startsWith('dma ')),
+        'uar',
         'cq',
         'sq',
         'rq',

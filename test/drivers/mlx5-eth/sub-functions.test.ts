@@ -13,26 +13,31 @@ const WHILE_US = 100_000;
 class SwitchBench implements AsyncDisposable {
   private constructor(readonly bench: EthBench) {}
 
-  static async start(options: Mlx5EthOptions = SMALL): Promise<SwitchBench> {
-    const bench = await EthBench.start({ nics: [{ sfs: 4 }], machine: { cpus: 8 }, options });
+  static async start(options: Mlx5EthOptions = SMALL, adapters = 1): Promise<SwitchBench> {
+    const nics = Array.from({ length: adapters }, () => ({ sfs: 4 }));
+    const bench = await EthBench.start({ nics, machine: { cpus: 8 }, options });
     const one = new SwitchBench(bench);
-    await one.devlink.setEswitchMode('switchdev');
+    for (let n = 0; n < adapters; n++) await one.devlinkOf(n).setEswitchMode('switchdev');
     return one;
   }
 
+  devlinkOf(adapter: number): Devlink {
+    return Devlinks.get(this.bench.system.core, `pci/0000:00:0${4 + adapter}.0`);
+  }
+
   get devlink(): Devlink {
-    return Devlinks.get(this.bench.system.core, 'pci/0000:00:04.0');
+    return this.devlinkOf(0);
   }
 
   get pf(): Mlx5Core {
     return this.bench.core(0);
   }
 
-  /** Makes a sub-function, with packets. @returns its network device, open */
-  async sf(sfnum: number): Promise<NetDevice> {
-    const before = new Set(this.bench.system.list(NetDevices).map(([name]) => name));
-    const { index } = await this.devlink.addPort({ flavour: 'pcisf', pfnum: 0, sfnum });
-    await this.devlink.setPortFunction(index, { state: 'active' });
+  /** Makes a sub-function, with packets. @returns its own devlink */
+  async add(sfnum: number, adapter = 0): Promise<Devlink> {
+    const devlink = this.devlinkOf(adapter);
+    const { index } = await devlink.addPort({ flavour: 'pcisf', pfnum: 0, sfnum });
+    await devlink.setPortFunction(index, { state: 'active' });
     await this.bench.settle(WHILE_US);
     const aux = [...this.bench.system.core.buses.get('auxiliary')!.devices].findLast(({ name }) =>
       name.startsWith('mlx5_core.sf.'),
@@ -40,8 +45,13 @@ class SwitchBench implements AsyncDisposable {
     const own = Devlinks.get(this.bench.system.core, `auxiliary/${aux.name}`);
     await own.setParam('enable_eth', true, 'driverinit');
     await own.reload();
-    const [name] = this.bench.system.list(NetDevices).find(([it]) => !before.has(it) && it.startsWith('eth'))!;
-    const eth = this.bench.system.get(NetDevices, name);
+    return own;
+  }
+
+  /** Makes a sub-function. @returns its network device, open */
+  async sf(sfnum: number): Promise<NetDevice> {
+    await this.add(sfnum);
+    const eth = this.bench.system.get(NetDevices, `p0sf${sfnum}`);
     await eth.open();
     return eth;
   }
@@ -131,6 +141,36 @@ describe('sub-functions at the switch', () => {
     await devlink.setEswitchMode('legacy');
     await bench.settle(WHILE_US);
     expect(names()).toEqual(['eth0']);
+  });
+
+  test('a network device is called by the number of its sub-function, and so in its port; at the second adapter also by its place', async () => {
+    await using it = await SwitchBench.start(SMALL, 2);
+    const { bench } = it;
+    const names = (): string[] => bench.system.list(NetDevices).map(([name]) => name);
+    const netdevs = (of: Devlink): (string | undefined)[] => of.ports().map(({ netdev }) => netdev);
+    const other = await it.add(7);
+    const first = await it.add(88);
+    const second = await it.add(88, 1);
+    const sfs = ['p0sf7', 'p0sf88', 'enp0s5f0s88'];
+    const reps = ['enp0s4f0npf0sf7', 'enp0s4f0npf0sf88', 'enp0s5f0npf0sf88'];
+    expect(names().toSorted()).toEqual(['eth0', 'eth1', ...sfs, ...reps].toSorted());
+    expect([other, first, second].map(netdevs)).toEqual(sfs.map((name) => [name]));
+    expect([netdevs(it.devlinkOf(0)), netdevs(it.devlinkOf(1))]).toEqual([reps.slice(0, 2), reps.slice(2)]);
+    for (const own of [second, other, first]) await own.reload();
+    expect([other, first, second].map(netdevs)).toEqual(sfs.map((name) => [name]));
+    await it.devlink.deletePort(FIRST_SF + 1);
+    await bench.settle(WHILE_US);
+    // Whatever becomes of others.
+    await second.reload();
+    expect(netdevs(second)).toEqual(['enp0s5f0s88']);
+  });
+
+  test('options are those of representors too', async () => {
+    await using it = await SwitchBench.start({ channels: 2, logRqSize: 6, adaptiveRx: true });
+    await it.devlink.addPort({ flavour: 'pcisf', pfnum: 0, sfnum: 88 });
+    const rep = it.rep(88);
+    expect(rep.coalesce()).toMatchObject({ adaptiveRx: true });
+    expect([rep.ring(), rep.channels()]).toMatchObject([{ rx: 64, tx: 128 }, { combined: 1 }]);
   });
 
   test('representors are opened at once and closed in any order: each has its own, and nothing else', async () => {

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type NetDevice, Random, XMIT } from '../../../core/index.js';
+import type { Channel } from '../../../drivers/mlx5-eth/channel.js';
+import { Mlx5Eth } from '../../../drivers/mlx5-eth/eth.js';
+import { OPCODES, STATUS } from '../../../hw/regs/nic-commands.js';
 import { EthBench, type Received, frame, receiver } from './fixture.js';
 
 async function pair(more: Parameters<typeof EthBench.start>[0] = {}) {
@@ -226,6 +229,29 @@ describe('two adapters with a cable', () => {
     expect(got).toHaveLength(310);
   });
 
+  test('another key alone leaves the table to follow the channels', async () => {
+    await using both = await pair({ options: { channels: 4, logSqSize: 6, logRqSize: 6 } });
+    const { b } = both;
+    const key = b.receiveHash().key.map((byte) => byte ^ 0x5a);
+    await b.setReceiveHash({ key });
+    await b.setChannels(2);
+    expect([b.receiveHash().key, Math.max(...b.receiveHash().table)]).toEqual([key, 1]);
+    await b.setChannels(4);
+    expect(Math.max(...b.receiveHash().table)).toBe(3);
+  });
+
+  test('a hash that the device refuses is not said to be there', async () => {
+    await using both = await pair();
+    const { bench, b } = both;
+    const before = b.receiveHash();
+    for (const opcode of [OPCODES.MODIFY_RQT, OPCODES.CREATE_TIR]) {
+      using _fault = bench.nics[1]!.inject({ opcode, status: STATUS.internal });
+      const wanted = { table: before.table.map(() => 1), key: before.key.map((byte) => byte ^ 1) };
+      await expect(b.setReceiveHash(wanted)).rejects.toThrow(/EIO/);
+      expect(b.receiveHash()).toEqual(before);
+    }
+  });
+
   test('carrier follows the cable', async () => {
     await using both = await pair();
     const { bench, a } = both;
@@ -270,6 +296,26 @@ describe('two adapters with a cable', () => {
     await bench.settle(1000);
     expect([count, cpus]).toEqual([200, [0, 3]]);
     expect((await b.ethtoolStatistics()).get('ch_aff_change')).toBe(1);
+  });
+
+  test('a poll without a budget cleans up what was sent, and completes nothing', async () => {
+    await using both = await pair({ options: { channels: 1, logSqSize: 8, logRqSize: 8 } });
+    const { bench, a, b } = both;
+    const eth = bench.system.device('mlx5_core.eth.0').state as Mlx5Eth & { live: readonly Channel[] };
+    const counts = async (): Promise<(number | undefined)[]> => {
+      const names = await a.ethtoolStatistics();
+      return ['tx_cqes', 'ch_arm', 'rx_packets'].map((name) => names.get(name));
+    };
+    for (const to of [a, b]) await to.setCoalesce({ rxUs: 4000, rxFrames: 1000, txUs: 4000, txFrames: 1000 });
+    const [one, back] = [numbered(b, a, 1)[0]!, numbered(a, b, 1)[0]!];
+    a.send(0, one, 0, one.length);
+    b.send(0, back, 0, back.length);
+    bench.sim.elapse(100);
+    const [cqes, arm, packets] = await counts();
+    expect(eth.live[0]!.poll(0)).toBe(0);
+    expect(await counts()).toEqual([cqes! + 1, arm, packets]);
+    await bench.settle(5000);
+    expect(await counts()).toEqual([cqes! + 1, arm! + 1, packets! + 1]);
   });
 
   test('with a byte limit the queue is closed by bytes under way, and finds out how many keep it busy', async () => {

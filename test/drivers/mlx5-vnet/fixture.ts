@@ -1,15 +1,13 @@
 import {
   Devlinks,
-  EventFd,
+  type Kernel,
+  type Mmio,
   type Plugin,
   System,
   VIRTIO_FEATURES,
-  VIRTIO_NET_CONFIG,
   VIRTIO_STATUS,
-  formatMac,
   parseMac,
 } from '../../../core/index.js';
-import { VQ_DRIVER_AREA, VNET_CONFIG } from '../../../drivers/mlx5-vnet/api.js';
 import type { Vnet } from '../../../drivers/mlx5-vnet/vnet.js';
 import type { Mlx5Core } from '../../../drivers/mlx5/mlx5-core.js';
 import { type Nic, type NicProfile, nic } from '../../../hw/models/nic/index.js';
@@ -17,17 +15,14 @@ import type { MachineOptions } from '../../../hw/sim/index.js';
 import { type HostSim, hostSim } from '../../../plugins/host-sim.js';
 import { mlx5 } from '../../../plugins/mlx5.js';
 import { VdpaUser, mlx5Vnet } from '../../../plugins/mlx5-vnet.js';
-import { OwnCq, OwnWq, PAGE, UserMemory } from './user-memory.js';
+import { LOG_SIZE, QueueUser } from './queue-user.js';
+import { UserMemory } from './user-memory.js';
+
+export { PACKET_BYTES, frame } from './queue-user.js';
 
 export const ADDRESS = '0000:06:00.0';
 const HANDLE = `pci/${ADDRESS}`;
 const LONG_US = 100_000;
-const LOG_SIZE = 4;
-/** Where a user has his rings, by queue, and his packets. */
-const RINGS = 0x10_0000;
-const RING_STRIDE = 0x1_0000;
-const PACKETS = 0x100_0000;
-export const PACKET_BYTES = 2048;
 
 const { ACKNOWLEDGE, DRIVER, FEATURES_OK, DRIVER_OK } = VIRTIO_STATUS;
 export const STARTED = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
@@ -87,6 +82,10 @@ export class VnetBench implements AsyncDisposable {
     }
   }
 
+  get kernel(): Kernel {
+    return this.system.kernel;
+  }
+
   get pf(): Mlx5Core {
     return this.system.device(ADDRESS).state as Mlx5Core;
   }
@@ -134,28 +133,24 @@ export class VnetBench implements AsyncDisposable {
   }
 }
 
-/** A queue as its user has it. */
-export interface GuestQueue {
-  readonly cq: OwnCq;
-  readonly wq: OwnWq;
-  readonly call: EventFd;
-}
-
 /** A user who drives the queues of a device himself. */
-export class NetGuest implements AsyncDisposable {
-  readonly queues: GuestQueue[] = [];
-  mac = '';
-
+export class NetGuest extends QueueUser implements AsyncDisposable {
   constructor(
     readonly vdpa: VdpaUser,
-    readonly memory: UserMemory,
-  ) {}
+    memory: UserMemory,
+  ) {
+    super(memory);
+  }
+
+  override doorbells(index: number): Mmio {
+    return this.vdpa.doorbells(index);
+  }
 
   /** Makes the rings, and goes through all that a virtio driver does: one call behind the other, without waiting for each. */
   async start(): Promise<void> {
-    const { vdpa, memory } = this;
+    const { vdpa } = this;
     const count = vdpa.info.vqCount;
-    memory.map(PACKETS, count * 2 ** LOG_SIZE * PACKET_BYTES);
+    this.mapPackets(count);
     await Promise.all([
       vdpa.setStatus(ACKNOWLEDGE),
       vdpa.setStatus(ACKNOWLEDGE | DRIVER),
@@ -164,27 +159,13 @@ export class NetGuest implements AsyncDisposable {
       ...Array.from({ length: count }, (_, index) => this.#setUp(index)).flat(),
       vdpa.setStatus(STARTED),
     ]);
-    const config = await vdpa.config(0, vdpa.info.configBytes);
-    const view = new DataView(config.buffer);
-    this.mac = formatMac(config.subarray(VIRTIO_NET_CONFIG.mac, VIRTIO_NET_CONFIG.mac + 6));
-    for (const [index, { cq, wq }] of this.queues.entries()) {
-      const at = VNET_CONFIG.queues + index * VNET_CONFIG.queueBytes;
-      wq.number = view.getUint32(at + VNET_CONFIG.workQueue, true);
-      cq.number = view.getUint32(at + VNET_CONFIG.completionQueue, true);
-    }
-    for (let index = 0; index < count; index += 2) {
-      for (let n = 0; n < 1 << LOG_SIZE; n++) this.queues[index]!.wq.receive(this.packet(index, n), PACKET_BYTES);
-    }
+    this.started(await vdpa.config(0, vdpa.info.configBytes));
   }
 
   #setUp(index: number): Promise<void>[] {
-    const { vdpa, memory } = this;
-    const base = memory.map(RINGS + index * RING_STRIDE, 3 * PAGE);
-    const [descriptor, device, driver] = [base, base + PAGE, base + 2 * PAGE];
-    const cq = new OwnCq(memory, device, driver + VQ_DRIVER_AREA.completion, LOG_SIZE);
-    const wq = new OwnWq(memory, descriptor, driver + VQ_DRIVER_AREA.work, LOG_SIZE);
-    const call = new EventFd(`${memory.task.name} vq ${index}`);
-    this.queues.push({ cq, wq, call });
+    const { vdpa } = this;
+    const { descriptor, device, driver } = this.makeQueue(index);
+    const { call } = this.queues[index]!;
     return [
       vdpa.setVringNum(index, 1 << LOG_SIZE),
       vdpa.setVringAddr(index, { descriptor, device, driver }),
@@ -193,55 +174,7 @@ export class NetGuest implements AsyncDisposable {
     ];
   }
 
-  /** Where the packet of an entry is. */
-  packet(index: number, n: number): number {
-    return PACKETS + (index * 2 ** LOG_SIZE + (n % 2 ** LOG_SIZE)) * PACKET_BYTES;
-  }
-
-  /** Sends a packet by queue `index`. */
-  send(index: number, frame: Uint8Array): void {
-    const { wq } = this.queues[index]!;
-    const at = this.packet(index, wq.producer);
-    this.memory.write(at, frame);
-    wq.send(at, frame.length);
-    wq.doorbell(this.vdpa.doorbells(index));
-  }
-
-  /** Packets that have come to queue `index`; their buffers are given back. */
-  received(index: number): Uint8Array[] {
-    const { cq, wq } = this.queues[index]!;
-    return cq.take().map(({ counter, bytes }) => {
-      const at = this.packet(index, counter);
-      const frame = this.memory.read(at, bytes);
-      wq.receive(at, PACKET_BYTES);
-      return frame;
-    });
-  }
-
-  /** Asks for the next interrupt of a queue. */
-  arm(index: number): void {
-    this.queues[index]!.cq.arm(this.vdpa.doorbells(index));
-  }
-
-  /** Signals of a queue since this was called last. */
-  signals(index: number): number {
-    const { call, cq } = this.queues[index]!;
-    const count = call.count === 0 ? 0 : call.read();
-    cq.sn += count;
-    return count;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.vdpa[Symbol.asyncDispose]();
   }
-}
-
-/** An Ethernet frame of `length` bytes with a number in it. */
-export function frame(to: string, from: string, length: number, number = 0): Uint8Array {
-  const bytes = new Uint8Array(length);
-  bytes.set(parseMac(to));
-  bytes.set(parseMac(from), 6);
-  bytes.set([0x88, 0xb5], 12);
-  for (let n = 14; n < length; n++) bytes[n] = (n * 7 + number * 13) & 0xff;
-  return bytes;
 }

@@ -8,6 +8,7 @@ import { hostSim } from '../../../plugins/host-sim.js';
 import { VdpaUser } from '../../../plugins/mlx5-vnet.js';
 import { NetGuest } from './fixture.js';
 import { UserMemory } from './user-memory.js';
+import type { VfioBench } from './vfio-guest.js';
 
 /** Memory that nobody allocates: what a device that has gone did there matters to nobody. */
 const UPPER_MEMORY = 0x0f00_0000;
@@ -38,7 +39,7 @@ async function setUp(kernel: Kernel): Promise<void> {
 /** The harness with `mlx5_core.vnet.1` as the device under test. */
 export const vnetHarness: HarnessOptions = {
   host: () => hostSim({ cpus: 2, iommu: true, nic: [{ sfs: 1, pages: NO_PAGES, sfPages: NO_PAGES }] }),
-  driver: ({ iommu, irqs, vfio }) => new Mlx5VnetDriver(iommu, irqs, vfio, {}),
+  driver: ({ iommu, irqs, vfio, mdev }) => new Mlx5VnetDriver(iommu, irqs, vfio, mdev, {}),
   bus: 'auxiliary',
   device: (kernel) => kernel.auxiliary.find('mlx5_core.vnet.1'),
   setup: setUp,
@@ -49,3 +50,10 @@ export async function openVnet({ core, host }: Kernel): Promise<NetGuest> {
   const memory = new UserMemory(host.dma, 'user', UPPER_MEMORY);
   return new NetGuest(await VdpaUser.open(core, 'vhost-vdpa-1', memory.task), memory);
 }
+
+/** The harness as a place for users of VFIO. */
+export const vfioBench = (kernel: Kernel): VfioBench => ({
+  kernel,
+  user: (name) => new UserMemory(kernel.host.dma, name, UPPER_MEMORY),
+  settle: (us) => kernel.clock.sleep(us),
+});

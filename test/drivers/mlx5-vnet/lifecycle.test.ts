@@ -14,7 +14,7 @@ const START = ['vector handler', 'user cq', 'vector kick'] as const;
 describe('Mlx5VnetDriver', () => {
   test('probe gives everything back whichever acquisition fails', async () => {
     await using harness = new DriverHarness(vnetHarness);
-    expect(await harness.failEach()).toEqual(['port events', 'uar', 'failure', 'class char']);
+    expect(await harness.failEach()).toEqual(['port events', 'uar', 'failure', 'mdev parent', 'class char']);
   });
 
   test('its ledger reads the same backwards', async () => {

@@ -186,6 +186,12 @@ describe('a vDPA device', () => {
     await bench.settle();
     expect(b.received(0)).toEqual([sent]);
     await a.vdpa.setVringKick(1, undefined);
+    // An eventfd that was signalled before it was given.
+    wq.send(a.packet(1, 0), sent.length);
+    await a.vdpa.setVringKick(1, kick);
+    await bench.settle();
+    expect(b.received(0)).toEqual([sent]);
+    await a.vdpa.setVringKick(1, undefined);
   });
 
   test('is not offered where nothing keeps users apart', async () => {

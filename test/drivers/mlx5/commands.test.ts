@@ -138,7 +138,7 @@ describe('commands', () => {
   });
 
   test('what a function that has failed is asked for, is refused, and what undoes something succeeds', async () => {
-    await using bench = await NicBench.start();
+    await using bench = await NicBench.start({ recovers: false });
     const { core } = bench;
     bench.silicon.inject({ opcode: QUERY_CQ, drop: true });
     const pending = codeOf(core.exec(QUERY_CQ, none()));

@@ -1,5 +1,5 @@
 import type { Window } from '../../../core/hal/index.js';
-import { Errno, type PciDevice, type Plugin, System } from '../../../core/index.js';
+import { Devlinks, Errno, type PciDevice, type Plugin, System } from '../../../core/index.js';
 import type { Mlx5Options } from '../../../drivers/mlx5/api.js';
 import type { Mlx5Core } from '../../../drivers/mlx5/mlx5-core.js';
 import type { Model, PciModel } from '../../../hw/endpoint/index.js';
@@ -31,6 +31,8 @@ export interface NicBenchOptions {
   /** Loaded before the driver. */
   readonly more?: readonly Plugin[];
   readonly machine?: Omit<MachineOptions, 'devices' | 'roots'>;
+  /** Whether a function that has failed is recovered at once; default true. */
+  readonly recovers?: boolean;
   /** Before anything is loaded: the silicon is as it came. */
   readonly prepare?: (silicon: Nic) => void;
 }
@@ -92,7 +94,14 @@ export class NicBench implements AsyncDisposable {
     readonly commands: SeenCommand[],
   ) {}
 
-  static async start({ profile = {}, options = {}, more = [], machine = {}, prepare }: NicBenchOptions = {}): Promise<NicBench> {
+  static async start({
+    profile = {},
+    options = {},
+    more = [],
+    machine = {},
+    recovers = true,
+    prepare,
+  }: NicBenchOptions = {}): Promise<NicBench> {
     const commands: SeenCommand[] = [];
     let silicon: Nic | undefined;
     const model = recorded(profile, commands, (made) => {
@@ -101,7 +110,9 @@ export class NicBench implements AsyncDisposable {
     });
     const sim = hostSim({ cpus: 8, ...machine, roots: [{ firstBus: 6 }], devices: [{ at: '06:00.0', model }] });
     const system = await System.start(sim.plugin, ...more, mlx5(options));
-    return new NicBench(sim, system, silicon!, commands);
+    const bench = new NicBench(sim, system, silicon!, commands);
+    if (!recovers) await Devlinks.get(system.core, `pci/${ADDRESS}`).setReporter('fw_fatal', { autoRecover: false });
+    return bench;
   }
 
   get dev(): PciDevice {

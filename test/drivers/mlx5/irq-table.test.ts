@@ -34,7 +34,7 @@ describe('how vectors are divided', () => {
     expect(sizes(4, 4, 16 + 64)).toEqual(['0..4', '5..5', '6..79']);
     expect(sizes(4, 4, 16)).toEqual(['0..4', '5..5', '6..15']);
   });
-  test('130 without limit there are 256 for each sub-function that there can be', () => {
+  test('without limit there are 256 for each sub-function that there can be', () => {
     expect(sizes(8, 256, Infinity)).toEqual(['0..8', '9..12', `13..${8 + 256 * 256}`]);
   });
 });
@@ -43,6 +43,40 @@ describe('who gets which vector', () => {
   test('30 one vector is allocated at first', async () => {
     await using scene = await VectorScene.start();
     expect([scene.dev.msixVectorsFree, scene.irqs.completionCount, scene.irqs.sfCompletionCount]).toEqual([63, 8, 8]);
+  });
+
+  test('31 of the vectors that a platform gives at the start, sub-functions have their pools, or share those of the function', async () => {
+    await using poor = await VectorScene.start({ msix: 12, isStatic: true });
+    expect([poor.irqs.sfCompletionCount, poor.irqs.sfControl!.capacity, poor.table.available]).toEqual([2, 1, 0]);
+    poor.openPf(8);
+    const sf = poor.openSf(2);
+    const names = poor.table.leasesOf(sf).map(({ name }) => name.split('@')[0]);
+    expect(names).toEqual(['mlx5_sf_ctrl9', 'mlx5_sf_comp10', 'mlx5_sf_comp11']);
+    expect(() => poor.table.requestDedicated(sf)).toThrow('ENOSPC');
+    poor.table.freeAll(sf);
+    poor.openSf(2);
+    expect(poor.irqs.sfCompletion!.list().map(({ refs, cpus }) => [refs, cpus])).toEqual([
+      [2, '0'],
+      [2, '1'],
+    ]);
+
+    await using poorer = await VectorScene.start({ msix: 10, isStatic: true });
+    expect([poorer.irqs.sfControl, poorer.irqs.sfCompletion, poorer.irqs.sfCompletionCount]).toEqual([undefined, undefined, 8]);
+    poorer.openPf(8);
+    const other = poorer.openSf(8);
+    const shared = poorer.table.leasesOf(other).map(({ name }) => name.split('@')[0]);
+    expect(shared).toEqual(['mlx5_async0', ...Array.from({ length: 8 }, (_, n) => `mlx5_comp${n}`)]);
+    expect(poorer.irqs.pcif.list().map(({ refs }) => refs)).toEqual([8, 4, 4, 4, 4, 4, 4, 4, 4]);
+  });
+
+  test('a platform that gives all at the start has more with messages in memory', async () => {
+    await using scene = await VectorScene.start({ msix: 10, ims: 8, isStatic: true, order: ['ims', 'msix'] });
+    scene.openPf(8);
+    scene.openSf(4);
+    expect(scene.irqs.pcif.list().every(({ source }) => source === 'msix')).toBe(true);
+    const sources = [scene.irqs.sfControl!, scene.irqs.sfCompletion!].flatMap((pool) => pool.list().map(({ source }) => source));
+    expect(sources).toEqual(['msix', 'memory', 'memory', 'memory', 'memory']);
+    expect(scene.table.requestDedicated(scene.dev).target.kind).toBe('memory');
   });
 
   test('34 with one vector everything shares it', async () => {
@@ -102,7 +136,7 @@ describe('who gets which vector', () => {
     expect(indexOf(scene.irqs.requestSfCompletion(h, 6).virq)).toBe(24);
   });
 
-  test('129 and 130 two hundred sub-functions share 51 vectors, or have one each with messages in memory', async () => {
+  test('two hundred sub-functions share 51 vectors, or have one each with messages in memory', async () => {
     for (const [ims, vectors, refs, accounts] of [
       [0, 51, 1600, [7, 7, 7, 6, 6, 6, 6, 6]],
       [1024, 800, 1600, new Array(8).fill(100)],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Device, Errno, Random, System } from '../../../core/index.js';
+import { type Device, Devlinks, Errno, Random, System } from '../../../core/index.js';
 import type { Kernel } from '../../../core/kernel.js';
 import { DriverHarness, type HarnessOptions, explore, failEach, removeAnywhere } from '../../../core/testing/index.js';
 import type { Mlx5Core } from '../../../drivers/mlx5/mlx5-core.js';
@@ -100,11 +100,7 @@ describe('the driver of the function', () => {
       const steps: Readonly<Record<string, (where: Where) => unknown>> = {
         ...wrongs(one),
         use: (where) => use(where),
-        reload: async () => {
-          const core = device.state as Mlx5Core;
-          await core.down();
-          await core.up();
-        },
+        reload: () => Devlinks.get(kernel.core, `pci/${device.name}`).reload(),
         rebind: async () => {
           await bench.unbind();
           await bench.bind();

@@ -251,10 +251,11 @@ describe('sub-functions whose hardware does not do its part', () => {
   });
 
   test('their function fails, and is recovered when its user says so', async () => {
-    await using bench = await SfBench.start();
+    await using bench = await SfBench.start({ recovers: false });
     await bench.attach(88);
     const { core } = bench.nic;
     core.fail('for this test');
+    await bench.settle();
     expect(bench.devlink.reporters()).toMatchObject([{ state: 'error', errors: 1, recoveries: 0 }]);
     await bench.devlink.recover('fw_fatal');
     expect(bench.devlink.reporters()).toMatchObject([{ state: 'healthy', recoveries: 1 }]);

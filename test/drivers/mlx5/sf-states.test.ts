@@ -20,6 +20,8 @@ describe('parameters and reload of a sub-function', () => {
       enable_vnet: false,
       io_eq_size: 1024,
       event_eq_size: 4096,
+      num_doorbells: 8,
+      max_macs: 128,
     });
     await sf.setParam('enable_eth', true, 'driverinit');
     await sf.setParam('enable_vnet', true, 'driverinit');
@@ -235,6 +237,8 @@ describe('the function itself', () => {
       'enable_rdma',
       'io_eq_size',
       'event_eq_size',
+      'num_doorbells',
+      'max_macs',
     ]);
     expect(devlink.reporters()).toMatchObject([{ name: 'fw_fatal', state: 'healthy', errors: 0 }]);
   });

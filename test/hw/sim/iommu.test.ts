@@ -39,9 +39,9 @@ describe('which context an access meets', () => {
     ] as const)
       expect(dma.read32(0x1000, pasid)).toBe(ONES);
     expect(machine.iommuFaults.map(({ who, pasid, reason }) => [who, pasid, reason])).toEqual([
-      ['0000:00:04.0', 1, 'no-context'],
-      ['0000:00:04.0', 2, 'no-context'],
-      ['0000:00:04.0', 4096, 'no-context'],
+      ['0000:00:04.0', 1, 'blocked'],
+      ['0000:00:04.0', 2, 'blocked'],
+      ['0000:00:04.0', 4096, 'blocked'],
       ['0000:00:05.0', 1, 'no-context'],
     ]);
   });

@@ -57,6 +57,7 @@ describe('Pcapng', () => {
     for (let n = 0; n < 1000; n++) capture.packet(0, n, 'out', FRAME);
     expect(blocks(capture.bytes())).toHaveLength(1002);
     for (const length of [-1, 47, 1.5]) expect(() => capture.packet(0, 0, 'in', FRAME, 0, length)).toThrow('ERANGE');
+    for (const offset of [-4, 47, 0.5]) expect(() => capture.packet(0, 0, 'in', FRAME, offset, 0)).toThrow('ERANGE');
     expect(capture.sizeBytes).toBe(capture.bytes().length);
   });
 });

@@ -102,8 +102,8 @@ describe('a translation that was used', () => {
     expect([byte(s.a, 0x1000, PASID), s.a.read32(0x1000, PASID)]).toEqual([0xff, 0xffff_ffff]);
     expect(faults(s.machine).slice(-3)).toEqual([
       [0x1000, 'r', 'no-entry'],
-      [0x1000, 'r', 'no-context'],
-      [0x1000, 'r', 'no-context'],
+      [0x1000, 'r', 'blocked'],
+      [0x1000, 'r', 'blocked'],
     ]);
   });
 

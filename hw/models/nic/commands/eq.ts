@@ -1,7 +1,7 @@
 import { NO_ADDRESS } from '../../../endpoint/index.js';
 import { EQE, EVENT_TYPES, PAGE_BYTES } from '../../../regs/nic.js';
 import { EQN, OPCODES, STATUS } from '../../../regs/nic-commands.js';
-import { EQC, EQ_CONTEXT, EQ_STATES, PAGE_LIST, eventBit } from '../../../regs/nic-contexts.js';
+import { EQC, EQ_CONTEXT, EQ_STATES, MESSAGE, PAGE_LIST, eventBit } from '../../../regs/nic-contexts.js';
 import { getWord, setAddress, setWord, toBigEndian } from '../../../regs/nic-words.js';
 import { EventQueue } from '../event-queue.js';
 import type { NicFunction } from '../function.js';
@@ -11,10 +11,8 @@ import { Ring } from '../ring.js';
 import type { CommandTable } from './table.js';
 
 const LOG_PAGE = Math.log2(PAGE_BYTES);
-const MESSAGE_ALIGN = 16;
 /** GEN_EQE: the event is here. */
 const EVENT_AT = 0x10;
-const NO_MESSAGE = -1;
 
 function create(fn: NicFunction, input: Uint32Array, output: Uint32Array): number {
   if (input.byteLength < PAGE_LIST) return STATUS.inLength;
@@ -27,11 +25,11 @@ function create(fn: NicFunction, input: Uint32Array, output: Uint32Array): numbe
   if (logSize > LOG_MAX_EQ_SIZE || !fn.uarNumbers.has(uar)) return STATUS.badParameter;
   const pages = readPageList(fn, input, PAGE_LIST, sizeBytes, LOG_PAGE + logPage);
   if (typeof pages === 'number') return pages;
-  let message = NO_MESSAGE;
+  let message = NO_ADDRESS;
   if (getWord(input, EQC.inMemory, EQ_CONTEXT) === 1) {
     const at = (EQ_CONTEXT + EQC.message) / 4;
     message = device.dma.address(input[at + 1]!, input[at]!);
-    if (message === NO_ADDRESS || message % MESSAGE_ALIGN !== 0) return STATUS.badParameter;
+    if (message === NO_ADDRESS || message % MESSAGE.sizeBytes !== 0) return STATUS.badParameter;
     if (device.messages >= device.settings.imsCapacity) return STATUS.noResources;
   } else if (vector >= device.settings.msix) {
     return STATUS.badParameter;
@@ -74,7 +72,7 @@ function query(fn: NicFunction, input: Uint32Array, output: Uint32Array): number
   setWord(output, EQC.logPage, setup.logPage, EQ_CONTEXT);
   setWord(output, EQC.consumer, eq.consumer, EQ_CONTEXT);
   setWord(output, EQC.producer, eq.producer, EQ_CONTEXT);
-  if (setup.message === NO_MESSAGE) {
+  if (setup.message === NO_ADDRESS) {
     setWord(output, EQC.intr, setup.vector, EQ_CONTEXT);
   } else {
     setWord(output, EQC.inMemory, 1, EQ_CONTEXT);

@@ -3,7 +3,7 @@ import { getWord, setWord } from '../../../regs/nic-words.js';
 import { capabilitiesOf } from '../capabilities.js';
 import { FUNCTION_STATES } from '../function-state.js';
 import type { NicFunction } from '../function.js';
-import { MAX_EQS } from '../options.js';
+import { LOG_MAX, MAX_EQS } from '../options.js';
 import type { CommandTable } from './table.js';
 import { targetOf } from './target.js';
 
@@ -25,6 +25,7 @@ function enable(fn: NicFunction, input: Uint32Array): number {
 function disable(fn: NicFunction, input: Uint32Array): number {
   const id = getWord(input, FUNCTION_ID);
   if (id !== 0) return manage(fn, id, 'disable');
+  if (fn.state === FUNCTION_STATES.disabled) return STATUS.badResourceState;
   if (fn.isManager) fn.device.resetSfs();
   fn.disable();
   if (!fn.isManager) fn.device.vhca.move(fn.id, 'disableSelf');
@@ -70,15 +71,28 @@ function queryCaps(fn: NicFunction, input: Uint32Array, output: Uint32Array): nu
   return STATUS.ok;
 }
 
-/** What can be set: RDMA off, and event queues of a sub-function by the manager. */
+/**
+ * What can be set: RDMA over Ethernet, and how many addresses a port may have, by the function itself; what a sub-function may have of that
+ * RDMA, and of event queues, by the manager.
+ */
 function setCaps(fn: NicFunction, input: Uint32Array): number {
   const target = targetOf(fn, input);
   if (target === undefined || getWord(input, HEADER.opMod) >>> 1 !== GENERAL) return STATUS.badParameter;
   if (input.byteLength < CAPS_OFFSET + CAPS_BYTES) return STATUS.inLength;
   const maxEqs = getWord(input, CAPS.maxNumEqs, CAPS_OFFSET);
-  if (maxEqs > MAX_EQS) return STATUS.badParameter;
-  target.hasRoce = getWord(input, CAPS.roce, CAPS_OFFSET) === 1;
-  if (target !== fn) target.maxEqs = maxEqs;
+  const roce = getWord(input, CAPS.roce, CAPS_OFFSET) === 1;
+  if (target !== fn) {
+    if (maxEqs > MAX_EQS) return STATUS.badParameter;
+    target.maxEqs = maxEqs;
+    target.mayRoce = roce;
+    target.hasRoce &&= roce;
+    return STATUS.ok;
+  }
+  // 0: it stays.
+  const logMacs = getWord(input, CAPS.logMaxMacs, CAPS_OFFSET) - 1;
+  if (logMacs > LOG_MAX.macs || (roce && !fn.mayRoce)) return STATUS.badParameter;
+  fn.hasRoce = roce;
+  if (logMacs >= 0) fn.logMacs = logMacs;
   return STATUS.ok;
 }
 

@@ -8,6 +8,7 @@ import { EQ_COMMANDS } from './eq.js';
 import { HCA_COMMANDS } from './hca.js';
 import { OBJECT_COMMANDS } from './objects.js';
 import { PAGE_COMMANDS } from './pages.js';
+import { REGISTER_COMMANDS } from './registers.js';
 import { SF_COMMANDS } from './sf.js';
 import type { CommandTable } from './table.js';
 
@@ -17,6 +18,7 @@ const COMMANDS: CommandTable = {
   ...SF_COMMANDS,
   ...EQ_COMMANDS,
   ...OBJECT_COMMANDS,
+  ...REGISTER_COMMANDS,
   ...QUEUE_COMMANDS,
   ...SWITCH_COMMANDS,
 };
@@ -26,13 +28,14 @@ const NEEDS: Readonly<Record<number, number>> = {
   [OPCODES.NOP]: FUNCTION_STATES.disabled,
   [OPCODES.QUERY_ADAPTER]: FUNCTION_STATES.disabled,
   [OPCODES.ENABLE_HCA]: FUNCTION_STATES.disabled,
-  [OPCODES.DISABLE_HCA]: FUNCTION_STATES.enabled,
+  [OPCODES.DISABLE_HCA]: FUNCTION_STATES.disabled,
   [OPCODES.QUERY_HCA_CAP]: FUNCTION_STATES.enabled,
   [OPCODES.SET_HCA_CAP]: FUNCTION_STATES.enabled,
   [OPCODES.QUERY_PAGES]: FUNCTION_STATES.enabled,
   [OPCODES.MANAGE_PAGES]: FUNCTION_STATES.enabled,
   [OPCODES.QUERY_ISSI]: FUNCTION_STATES.enabled,
   [OPCODES.SET_ISSI]: FUNCTION_STATES.enabled,
+  [OPCODES.ACCESS_REG]: FUNCTION_STATES.enabled,
   [OPCODES.INIT_HCA]: FUNCTION_STATES.enabled,
 };
 

@@ -83,6 +83,13 @@ describe('dsa page faults', () => {
     expect(f.run({ ...desc, flags: RCR }).status).toBe(0x03);
   });
 
+  test.each(['difInsert', 'difStrip'] as const)('%s of a part of a block waits for no page, and is refused', (name) => {
+    const f = new Fixture({ blockOnFault: true });
+    f.enable([{ mode: 0x13 }]);
+    const desc = { op: DSA.OPCODES[name], flags: RCR | FLAGS.blockOnFault, source: SOURCE, destination: DESTINATION };
+    expect([f.run({ ...desc, size: 700 }).status, f.dma.requests]).toEqual([DSA.STATUS.transferSize, []]);
+  });
+
   test.each(['abort', 'reset'])('a page that comes after an %s moves nothing any more', (how) => {
     const f = new Fixture({ blockOnFault: true, engines: 1 });
     f.enable([{ mode: 0x13 }]);

@@ -3,6 +3,9 @@ import { Random } from '../../../../core/lib/index.js';
 import { type DmaPort, Endpoint, NO_ADDRESS, type PciModelContext } from '../../../../hw/endpoint/index.js';
 import { type DsaDevice, type DsaOptions, dsa } from '../../../../hw/models/dsa/index.js';
 import * as DSA from '../../../../hw/regs/dsa.js';
+import { type Desc, descriptorBytes, wordsOf } from '../../../helpers/dsa-descriptor.js';
+
+export { type Desc, wordsOf } from '../../../helpers/dsa-descriptor.js';
 
 const PAGE = 4096;
 const READ = 1;
@@ -90,28 +93,16 @@ export class FakeDma implements DmaPort {
     word.setUint32(0, value, true);
     return this.write(address, new Uint8Array(word.buffer), 0, 4, pasid);
   }
+  /** What is no number of bytes reaches nothing, as on the simulated machine. */
   reach(address: number, length: number, isWrite: boolean, pasid = 0): number {
     this.during();
+    if (!Number.isSafeInteger(length)) return 0;
     return this.spaces.get(pasid)?.reach(address, length, isWrite) ?? 0;
   }
   requestPage(address: number, isWrite: boolean, pasid: number | undefined, done: (isThere: boolean) => void): void {
     this.during();
     this.requests.push({ address, isWrite, pasid, done });
   }
-}
-
-/** Fields of a descriptor; addresses below 2^53. */
-export interface Desc {
-  readonly op?: number;
-  readonly flags?: number;
-  readonly pasid?: number;
-  readonly completion?: number;
-  readonly source?: number;
-  readonly destination?: number;
-  readonly size?: number;
-  readonly handle?: number;
-  /** Bytes of the operation, from offset 40 on: `[offset, bytes, value]`. */
-  readonly own?: readonly (readonly [at: number, bytes: 1 | 2 | 4 | 8, value: number])[];
 }
 
 /** Completion record asked for, and where the tests have it. */
@@ -121,32 +112,7 @@ export const CR = 0x8000;
 export const SOURCE = 0x1_0000;
 export const DESTINATION = 0x2_0000;
 
-export function encode({ op = 0, flags = RCR, pasid = 0, completion = CR, handle = 0, ...rest }: Desc): Uint8Array {
-  const view = new DataView(new ArrayBuffer(64));
-  const put64 = (at: number, value: number): void => {
-    view.setUint32(at, value % 2 ** 32, true);
-    view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-  };
-  view.setUint32(0, pasid, true);
-  view.setUint32(4, ((op << 24) | flags) >>> 0, true);
-  put64(8, completion);
-  put64(16, rest.source ?? 0);
-  put64(24, rest.destination ?? 0);
-  view.setUint32(32, rest.size ?? 0, true);
-  view.setUint16(36, handle, true);
-  for (const [at, bytes, value] of rest.own ?? []) {
-    if (bytes === 1) view.setUint8(at, value);
-    else if (bytes === 2) view.setUint16(at, value, true);
-    else if (bytes === 4) view.setUint32(at, value, true);
-    else put64(at, value);
-  }
-  return new Uint8Array(view.buffer);
-}
-
-export function wordsOf(bytes: Uint8Array): Uint32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, true));
-}
+export const encode = (desc: Desc): Uint8Array => descriptorBytes({ flags: RCR, completion: CR, ...desc });
 
 /** How a work queue is set up; the defaults are a dedicated one that works. */
 export interface Queue {

@@ -141,6 +141,16 @@ describe('nic command queue', () => {
     expect(host.memory.writes).toEqual([]);
   });
 
+  test('the opcodes that a driver cannot do without are there', () => {
+    const needed = [
+      0x100, 0x102, 0x103, 0x104, 0x105, 0x107, 0x108, 0x10a, 0x10b, 0x113, 0x114, 0x301, 0x302, 0x303, 0x304, 0x400, 0x401,
+      0x402, 0x403, 0x750, 0x754, 0x755, 0x800, 0x801, 0x802, 0x803, 0x829, 0x900, 0x904, 0x905, 0x906, 0x908, 0x909, 0x90a,
+      0x916, 0xb0d, 0xb0e,
+    ];
+    const { pf } = working();
+    expect(needed.filter((opcode) => pf.exec(opcode).status === STATUS.badOpcode)).toEqual([]);
+  });
+
   test('an opcode that does not exist has status 0x02', () => {
     const { pf } = working();
     for (const opcode of [0, 0x200, 0xb0f, 0xfff, 0xffff]) expect(pf.exec(opcode).status).toBe(STATUS.badOpcode);
@@ -182,6 +192,17 @@ describe('nic command queue', () => {
       eq.at(0),
       eq.at(0) + NIC.EQE.owner - 3,
     ]);
+  });
+
+  test('commands of a queue that another one replaces are forgotten', () => {
+    const { host, pf } = working();
+    const old = pf.submit(OPCODES.ALLOC_PD);
+    pf.setQueue();
+    const later = pf.submit(OPCODES.NOP, { slot: 1 });
+    host.elapse(COMMAND_US);
+    expect([old.isDone, later.isDone]).toEqual([false, true]);
+    host.elapse(1000);
+    expect([old.isDone, pf.alloc(OPCODES.ALLOC_PD)]).toEqual([false, 1]);
   });
 
   test('the interface stops in every mode but 0', () => {

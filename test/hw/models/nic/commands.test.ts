@@ -40,11 +40,12 @@ describe('nic: a function comes up', () => {
   test('commands come in their order: before ENABLE_HCA and INIT_HCA most have status 0x04', () => {
     const host = new Host();
     const pf = host.driver();
-    const needsEnabled = ['DISABLE_HCA', 'QUERY_HCA_CAP', 'QUERY_PAGES', 'MANAGE_PAGES', 'SET_ISSI', 'INIT_HCA'] as const;
+    const needsEnabled = ['QUERY_HCA_CAP', 'QUERY_PAGES', 'MANAGE_PAGES', 'SET_ISSI', 'INIT_HCA'] as const;
     const needsInit = ['TEARDOWN_HCA', 'CREATE_EQ', 'ALLOC_PD', 'ALLOC_UAR', 'ALLOC_SF', 'QUERY_VHCA_STATE'] as const;
     const statuses = (names: readonly CMDS.OpcodeName[]): number[] => names.map((name) => pf.exec(OPCODES[name]).status);
     expect(pf.exec(OPCODES.NOP).status).toBe(STATUS.ok);
     expect(new Set(statuses([...needsEnabled, ...needsInit]))).toEqual(new Set([STATUS.badSystemState]));
+    expect(pf.exec(OPCODES.DISABLE_HCA).status).toBe(STATUS.badResourceState);
     pf.must(OPCODES.ENABLE_HCA);
     expect(pf.exec(OPCODES.ENABLE_HCA).status).toBe(STATUS.badResourceState);
     expect(new Set(statuses(needsInit))).toEqual(new Set([STATUS.badSystemState]));
@@ -114,7 +115,8 @@ describe('nic: a function comes up', () => {
 describe('nic capabilities', () => {
   test('are those of the part, and differ for sub-functions', () => {
     const { pf } = working({ sfs: 7, msix: 33, imsCapacity: 500 });
-    const expected = { logMaxEq: 6, maxNumSf: 7, sfBaseId: 0x8000, logMinSfSize: 4, maxDynamicMsix: 33, imsCapacity: 500 };
+    const sizes = { logMaxEq: 6, logMaxCq: 16, logMaxSq: 16, logMaxRq: 16, numPorts: 1, logMinSfSize: 4, logBfRegSize: 9 };
+    const expected = { ...sizes, maxNumSf: 7, sfBaseId: 0x8000, maxDynamicMsix: 33, imsCapacity: 500 };
     for (const [name, value] of Object.entries(expected)) expect(cap(pf, name as keyof typeof CAPS)).toBe(value);
     const flags = [
       'vhcaState',
@@ -165,7 +167,7 @@ describe('nic capabilities', () => {
     expect([set(65), set(3, 0)]).toEqual([STATUS.badParameter, STATUS.ok]);
     pf.about(OPCODES.ENABLE_HCA, id);
     const sf = host.driver(id).bringUp();
-    expect([cap(sf, 'maxNumEqs'), cap(sf, 'roce'), cap(sf, 'roce', 0)]).toEqual([3, 0, 1]);
+    expect([cap(sf, 'maxNumEqs'), cap(sf, 'roce'), cap(sf, 'roce', 0)]).toEqual([3, 0, 0]);
     const uar = sf.alloc(OPCODES.ALLOC_UAR);
     for (let n = 0; n < 3; n++) sf.createEq({ uar });
     expect(() => sf.createEq({ uar })).toThrow(`status ${STATUS.noResources}`);

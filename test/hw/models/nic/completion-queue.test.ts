@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import * as NIC from '../../../../hw/regs/nic.js';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
-import { CQC, CQ_CONTEXT, CQ_MODIFY, CQ_STATES, PAGE_LIST, WQ_STATES } from '../../../../hw/regs/nic-contexts.js';
-import { setWord } from '../../../../hw/regs/nic-words.js';
+import { CQC, CQ_CONTEXT, CQ_MODIFY, CQ_STATES, EQ_STATUS, PAGE_LIST, WQ_STATES } from '../../../../hw/regs/nic-contexts.js';
+import { getAddress, getWord, setWord } from '../../../../hw/regs/nic-words.js';
 import { type HostEq, working } from './fixture.js';
 import { PAGE } from './memory.js';
 import { type CqOptions, HostCq, HostSq } from './queues.js';
@@ -91,6 +91,14 @@ describe('nic completion queue', () => {
     expect(cqns(eq)).toEqual([cq.number]);
   });
 
+  test('an arm for solicited completions that comes late gives its event at once: it may have been one of those', () => {
+    const { eq, cq, sq } = queues();
+    sq.post([], { opcode: 0x7f });
+    complete(sq, 0);
+    cq.arm({ solicited: true, consumer: 0 });
+    expect(cqns(eq)).toEqual([cq.number]);
+  });
+
   test('24 an overrun is one event, and the end of the queue', () => {
     const { eq, cq, sq } = queues({ logSize: 3 });
     complete(sq, 9);
@@ -99,20 +107,21 @@ describe('nic completion queue', () => {
     expect(events.map(({ type }) => type)).toEqual([EVENTS.cqError]);
     expect(events[0]!.view.getUint32(EQE.errorCqn, true)).toBe(cq.number);
     expect(events[0]!.view.getUint8(EQE.errorSyndrome)).toBe(NIC.CQ_ERROR_OVERRUN);
-    expect(cq.query('state')).toBe(CQ_STATES.error);
+    expect([cq.query('state'), cq.query('status')]).toEqual([CQ_STATES.error, EQ_STATUS.overrun]);
     expect(cq.drain()).toHaveLength(8);
     complete(sq, 1);
     expect(cq.drain()).toEqual([]);
     expect(sq.query('state')).toBe(WQ_STATES.error);
   });
 
-  test('an overrun that is to be ignored loses completions, and says nothing', () => {
-    const { eq, cq, sq } = queues({ logSize: 3, ignoresOverrun: true });
-    complete(sq, 9);
-    expect(cq.drain().map(({ counter }) => counter)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-    expect(eq.drain()).toEqual([]);
-    complete(sq, 1);
-    expect(cq.drain().map(({ counter }) => counter)).toEqual([9]);
+  test('an overrun that is to be ignored writes over what is there, and says nothing', () => {
+    const { host, eq, cq, sq } = queues({ logSize: 3, ignoresOverrun: true });
+    complete(sq, 10);
+    expect([eq.drain(), cq.query('producer'), cq.query('status'), sq.query('state')]).toEqual([[], 10, 0, WQ_STATES.ready]);
+    const written = Array.from({ length: 8 }, (_, n) => host.memory.view.getUint16(cq.at(n) + CQE.wqeCounter, true));
+    expect(written).toEqual([8, 9, 2, 3, 4, 5, 6, 7]);
+    cq.consumer = 8;
+    expect(cq.drain().map(({ counter }) => counter)).toEqual([8, 9]);
   });
 
   test('the record is looked at only when all entries seem taken', () => {
@@ -131,15 +140,29 @@ describe('nic completion queue', () => {
   });
 
   test.each([
-    ['ring', (cq: HostCq) => cq.at(0)],
-    ['record', (cq: HostCq) => cq.record],
-  ])('a %s that cannot be reached is an error of the queue', (_name, where) => {
+    ['ring', (cq: HostCq) => cq.at(0), []],
+    ['record', (cq: HostCq) => cq.record, [0, 1]],
+  ])('a %s that cannot be reached is an error of the queue', (_name, where, counters) => {
     const { host, eq, cq, sq } = queues({ logSize: 1 });
     host.memory.unmap(where(cq), 8);
     complete(sq, 3);
     const [event] = eq.drain();
     expect(event!.type).toBe(EVENTS.cqError);
     expect(event!.view.getUint8(EQE.errorSyndrome)).toBe(NIC.CQ_ERROR_ACCESS);
+    expect([cq.query('state'), cq.query('status')]).toEqual([CQ_STATES.error, EQ_STATUS.writeFailed]);
+    expect(cq.drain().map(({ counter }) => counter)).toEqual(counters);
+  });
+
+  test('that memory of a queue is gone is told by health, unless the queue is in an address space of its own', () => {
+    for (const [pasid, syndrome] of [
+      [0, NIC.SYNDROMES.fetch],
+      [7, NIC.SYNDROMES.none],
+    ] as const) {
+      const { host, pf, cq, sq } = queues({ pasid });
+      host.memory.unmap(cq.at(0), PAGE, pasid);
+      complete(sq, 1);
+      expect([cq.query('state'), pf.read(NIC.HEALTH.syndrome) >>> 16]).toEqual([CQ_STATES.error, syndrome]);
+    }
   });
 
   test('27 an arm by a page of another is dropped, and counted', () => {
@@ -175,6 +198,18 @@ describe('nic completion queue', () => {
     expect(pf.about(OPCODES.DESTROY_SQ, sq.number).status).toBe(STATUS.ok);
     expect(pf.about(OPCODES.DESTROY_CQ, cq.number).status).toBe(STATUS.ok);
     expect(pf.about(OPCODES.DESTROY_CQ, cq.number).status).toBe(STATUS.badResource);
+    expect(pf.about(OPCODES.DESTROY_EQ, eq.number).status).toBe(STATUS.badResourceState);
+    expect(pf.about(OPCODES.DESTROY_CQ, 2).status).toBe(STATUS.ok);
+    expect(pf.about(OPCODES.DESTROY_EQ, eq.number).status).toBe(STATUS.ok);
+  });
+
+  test('its context says what it was made of', () => {
+    const { pf, eq, cq } = queues({ logSize: 5, period: 16, count: 32, pasid: 0xf_fffe });
+    const { output } = pf.about(OPCODES.QUERY_CQ, cq.number, { outBytes: CQ_CONTEXT + CQC.sizeBytes });
+    const names = ['logSize', 'uar', 'eqn', 'period', 'maxCount', 'consumer', 'producer', 'overrunIgnore'] as const;
+    expect(names.map((name) => getWord(output, CQC[name], CQ_CONTEXT))).toEqual([5, cq.uar, eq.number, 16, 32, 0, 0, 0]);
+    expect(output[(CQ_CONTEXT + CQC.pasid) / 4]).toBe(0x800f_fffe);
+    expect(getAddress(output, CQ_CONTEXT + CQC.record)).toBe(cq.record);
   });
 
   test('a completion tells when it was', () => {
@@ -215,6 +250,13 @@ describe('nic moderation', () => {
     cq.arm();
     complete(sq, 1);
     expect(cqns(eq)).toEqual([cq.number]);
+  });
+
+  test('a change that says less than it must is refused', () => {
+    const { pf, cq } = queues({ period: 16, count: 32 });
+    const fill = (words: Uint32Array): void => setWord(words, CQ_MODIFY.select, CQ_MODIFY.period | CQ_MODIFY.count);
+    expect(pf.about(OPCODES.MODIFY_CQ, cq.number, { inBytes: CQ_CONTEXT + 0x20, fill }).status).toBe(STATUS.inLength);
+    expect([cq.query('period'), cq.query('maxCount')]).toEqual([16, 32]);
   });
 
   test('a change takes effect on what waits', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import * as NIC from '../../../../hw/regs/nic.js';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
 import { EQC, EQ_CONTEXT, EQ_STATES, EQ_STATUS, MESSAGE, PAGE_LIST } from '../../../../hw/regs/nic-contexts.js';
-import { setWord } from '../../../../hw/regs/nic-words.js';
+import { getAddress, getWord, setWord } from '../../../../hw/regs/nic-words.js';
 import { type FunctionDriver, type Host, type HostEq, working } from './fixture.js';
 import { PAGE } from './memory.js';
 
@@ -126,7 +126,7 @@ describe('nic event queue', () => {
     host.memory.unmap(eq.at(0), PAGE);
     post(host, eq);
     expect([eq.query('status'), host.takeIrqs()]).toEqual([EQ_STATUS.writeFailed, []]);
-    expect(pf.read(NIC.HEALTH.syndrome) >>> 16).toBe(SYNDROMES.eqInvalid);
+    expect(pf.read(NIC.HEALTH.syndrome) >>> 16).toBe(SYNDROMES.eqError);
   });
 
   test('events go to the queue that has asked for their type, the first of several', () => {
@@ -164,6 +164,7 @@ describe('nic event queue', () => {
     expect([event.type, event.subType]).toEqual([EVENTS.general, 7]);
     expect(pf.about(OPCODES.GEN_EQE, 60, { inBytes: 0x50 }).status).toBe(STATUS.badResource);
     expect(pf.about(OPCODES.GEN_EQE, eq.number).status).toBe(STATUS.inLength);
+    expect(pf.about(OPCODES.QUERY_EQ, eq.number).status).toBe(STATUS.outLength);
   });
 
   test('numbers are the lowest that are free, and there are 64', () => {
@@ -220,7 +221,7 @@ describe('nic event queue and its page of registers', () => {
     pf.ring32(other.uar, NIC.UAR_INTR_KICK, eq.number);
     expect([eq.query('consumer'), host.takeIrqs(), host.device.pf.uarViolations]).toEqual([0, [], 3]);
     pf.ring32(eq.uar, NIC.UAR_EQ_CI, (eq.number << 24) | 1);
-    expect([eq.query('consumer'), host.device.pf.uarViolations]).toEqual([1, 3]);
+    expect([eq.query('consumer'), host.device.pf.uarViolations, host.guestErrors]).toEqual([1, 3, []]);
   });
 
   test('a page that nobody has, and a queue that is not there, are violations too', () => {
@@ -241,7 +242,12 @@ describe('nic event queue and its page of registers', () => {
     host.bar0.write16(at, 1);
     host.bar0.write64(at, eq.number << 24 || 1, 0);
     host.bar0.write32(at + 4, 1);
+    host.bar0.write32(at + 1, 1);
+    host.bar0.write32(NIC.FW_REV.offset, 1);
     expect([eq.query('consumer'), host.device.pf.uarViolations]).toEqual([0, 0]);
+    expect(host.guestErrors.map((text) => text.split(' at')[0])).toEqual(
+      [1, 2, 8, 4, 4, 4].map((bytes) => `write of ${bytes} byte${bytes === 1 ? '' : 's'}`),
+    );
   });
 });
 
@@ -285,6 +291,20 @@ describe('nic interrupts', () => {
     expect([host.takeMessages(), host.takeIrqs()]).toEqual([[[0xfeed_0004, 0x78]], []]);
   });
 
+  test('a context says whether its message is in memory, and where', () => {
+    const { pf, eq, message } = inMemory();
+    const other = pf.createEq({ vector: 9 });
+    const told = [eq, other].map(({ number }) => {
+      const { output } = pf.about(OPCODES.QUERY_EQ, number, { outBytes: EQ_CONTEXT + EQC.sizeBytes });
+      const get = (name: 'inMemory' | 'intr'): number => getWord(output, EQC[name], EQ_CONTEXT);
+      return [get('inMemory'), get('intr'), getAddress(output, EQ_CONTEXT + EQC.message)];
+    });
+    expect(told).toEqual([
+      [1, 0, message],
+      [0, 9, 0],
+    ]);
+  });
+
   test('54 one that is masked is held until it is unmasked and kicked', () => {
     const { host, eq, set } = inMemory(MESSAGE.masked);
     post(host, eq);
@@ -305,6 +325,15 @@ describe('nic interrupts', () => {
     set(0xfeed_0000, 1, 0);
     eq.kick();
     expect(host.takeMessages()).toEqual([[0xfeed_0000, 1]]);
+  });
+
+  test('a kick of one that was not held sends nothing, whatever is in the queue', () => {
+    const { host, eq } = inMemory();
+    eq.kick();
+    post(host, eq, 2);
+    expect(host.takeMessages()).toHaveLength(1);
+    eq.kick();
+    expect(host.takeMessages()).toEqual([]);
   });
 
   test('a kick of one that is still masked holds it on; of one without events it sends nothing', () => {

@@ -29,6 +29,9 @@ export class Host {
   readonly bar0: Window;
   /** Windows of sub-functions; that of BAR 0 where there are none. */
   readonly bar2: Window;
+  /** Where the MSI-X table is, and where it begins there. */
+  readonly #table: Window;
+  readonly #tableOffset: number;
 
   constructor(options: NicOptions = {}) {
     let made: Nic | undefined = undefined;
@@ -61,6 +64,9 @@ export class Host {
     const ranges = this.endpoint.decodedRanges();
     this.bar0 = ranges.find(({ bar }) => bar === NIC.REGISTERS_BAR)!.window;
     this.bar2 = ranges.find(({ bar }) => bar === NIC.WINDOWS_BAR)?.window ?? this.bar0;
+    const far = ranges.find(({ bar }) => bar === NIC.MSIX_BAR)?.window;
+    this.#table = far ?? this.bar0;
+    this.#tableOffset = far === undefined ? NIC.MSIX_TABLE_OFFSET : NIC.MSIX_FAR.table;
     this.unmask();
   }
 
@@ -74,13 +80,13 @@ export class Host {
   /** Entry `n` sends `n`. */
   unmask(): void {
     for (let n = 0; n < this.device.settings.msix; n++) {
-      this.bar0.write32(NIC.MSIX_TABLE_OFFSET + 16 * n, INTERRUPTS);
-      this.bar0.write32(NIC.MSIX_TABLE_OFFSET + 16 * n + 8, n);
+      this.#table.write32(this.#tableOffset + 16 * n, INTERRUPTS);
+      this.#table.write32(this.#tableOffset + 16 * n + 8, n);
       this.mask(n, false);
     }
   }
   mask(n: number, isMasked: boolean): void {
-    this.bar0.write32(NIC.MSIX_TABLE_OFFSET + 16 * n + 12, isMasked ? 1 : 0);
+    this.#table.write32(this.#tableOffset + 16 * n + 12, isMasked ? 1 : 0);
   }
 
   elapse(us: number): void {

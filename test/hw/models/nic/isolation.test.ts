@@ -1,13 +1,41 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Wire, WirePort } from '../../../../hw/endpoint/index.js';
 import * as NIC from '../../../../hw/regs/nic.js';
 import { OPCODES } from '../../../../hw/regs/nic-commands.js';
 import { NIC_VPORT, NIC_VPORT_IN, NIC_VPORT_SELECT } from '../../../../hw/regs/nic-contexts.js';
 import { setWord } from '../../../../hw/regs/nic-words.js';
+import { PAGE } from './memory.js';
 import { BROADCAST, FarEnd, Port, frame, mac, network, setL2, setUnicast, switched } from './ports.js';
 import { HostCq, HostSq } from './queues.js';
 
 const A = NIC.SF_BASE_ID;
+
+/** Words that mean something, but are the address of no memory that anybody has been given. */
+const WORD = fc.oneof(
+  fc.nat(8),
+  fc.nat(255),
+  fc.constantFrom(A, A + 1, 0x8000_0001, 0xffff_ffff, 1 << 28),
+  fc.nat(255).map((page) => page * PAGE),
+  fc.integer({ min: 2 ** 24, max: 0xffff_ffff }),
+);
+const REGISTER = fc.oneof(
+  fc.constantFrom(0x10, 0x14, 0x18),
+  fc
+    .tuple(fc.nat(15), fc.constantFrom(NIC.UAR_CQ_ARM, NIC.UAR_EQ_ARM, NIC.UAR_EQ_CI, NIC.UAR_INTR_KICK, NIC.UAR_CQ_KICK, 0x800))
+    .map(([page, at]) => page * PAGE + at),
+);
+/** What a sub-function can do to whatever is not its own. */
+const MISCHIEF = fc.oneof(
+  fc.record({ kind: fc.constantFrom('write32', 'write64'), offset: REGISTER, value: WORD, high: WORD }),
+  fc.record({
+    kind: fc.constant('command'),
+    opcode: fc.constantFrom(...Object.values(OPCODES)),
+    words: fc.array(WORD, { minLength: 2, maxLength: 40 }),
+  }),
+  fc.record({ kind: fc.constant('steal') }),
+);
+type Mischief = typeof MISCHIEF extends fc.Arbitrary<infer T> ? T : never;
 
 describe('nic functions and their data paths', () => {
   test('101 each queue reaches memory in its own address space', () => {
@@ -86,6 +114,45 @@ describe('nic functions and their data paths', () => {
     b.sq.send(frame(a.mac, b.mac, 1519), frame(a.mac, b.mac, 1518));
     expect(again.received().map(({ length }) => length)).toEqual([1518]);
     expect(host.device.functionOf(A)!.vport!.mtu).toBe(1500);
+  });
+
+  test('a sub-function that means no good changes nothing for the others', () => {
+    let violations = 0;
+    const check = (steps: readonly Mischief[]): void => {
+      const { host, pf, far, a, b, zero } = switched();
+      const others = [zero, b];
+      for (const [n, step] of steps.entries()) {
+        if ('opcode' in step) {
+          a.driver.setQueue();
+          const fill = (input: Uint32Array): void =>
+            input.subarray(2).forEach((_, i, all) => (all[i] = step.words[i % step.words.length]!));
+          a.driver.exec(step.opcode, { inBytes: 0x210, outBytes: 0x210, fill });
+        } else if ('offset' in step) {
+          if (step.kind === 'write32') host.bar2.write32(step.offset, step.value);
+          else host.bar2.write64(step.offset, step.value, step.high);
+        } else {
+          a.driver.setQueue();
+          setUnicast(a.driver, A, [b.mac, zero.mac]);
+        }
+        host.elapse(50);
+        const [there, back, out] = [frame(b.mac, zero.mac, 200, n), frame(zero.mac, b.mac, 300, n), frame(mac(9), b.mac, 60, n)];
+        zero.sq.send(there);
+        b.sq.send(back, out);
+        expect(far.take().filter((bytes) => bytes[11] === b.mac[5] && bytes[10] === b.mac[4])).toEqual([out]);
+        expect(others.map((port) => port.received())).toEqual([[back], [there]]);
+        for (const port of others) {
+          port.txCq.drain();
+          port.rq.fill(1);
+          expect(port.eq.drain().every(({ type }) => type === NIC.EVENTS.completion)).toBe(true);
+        }
+      }
+      violations += host.device.functionOf(A)!.uarViolations;
+      expect(others.map(({ driver: { id } }) => host.device.functionOf(id)!.uarViolations)).toEqual([0, 0]);
+      expect([pf, b.driver].map((driver) => driver.read(NIC.HEALTH.syndrome))).toEqual([0, 0]);
+      expect(host.guestErrors.every((text) => /function 32768|at 0x/.test(text))).toBe(true);
+    };
+    fc.assert(fc.property(fc.array(MISCHIEF, { minLength: 10, maxLength: 40 }), check), { numRuns: 25, seed: 7 });
+    expect(violations).toBeGreaterThan(10);
   });
 
   test('a wire may give back what it is sent, while it is sent', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { EVENTS, UAR_CQ_KICK } from '../../../../hw/regs/nic.js';
+import { EVENTS, SYNDROMES, UAR_CQ_KICK } from '../../../../hw/regs/nic.js';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
 import { CQC, CQ_CONTEXT, EQ_CONTEXT, EQC, MESSAGE, PAGE_LIST } from '../../../../hw/regs/nic-contexts.js';
 import { setAddress, setWord } from '../../../../hw/regs/nic-words.js';
@@ -96,12 +96,26 @@ describe('a completion queue with a message of its own', () => {
     expect(host.takeMessages()).toEqual([[MESSAGE_TO, 0x44]]);
   });
 
-  test('a message that cannot be read is not sent', () => {
+  test('a message that cannot be read is not sent, and health says so', () => {
     const { host, cq, message, complete } = bench('memory');
     host.memory.unmap(message, PAGE);
     cq.arm();
     complete();
     expect([host.takeMessages(), host.memory.faults]).toEqual([[], [message]]);
+    expect(host.device.pf.health.syndrome).toBe(SYNDROMES.fetch);
+  });
+
+  test('one whose queue ends while it is read is not sent', () => {
+    const { host, cq, message, complete } = bench('memory');
+    cq.arm();
+    const { read } = host.memory;
+    host.memory.read = (address, ...rest) => {
+      const isRead = read.call(host.memory, address, ...rest);
+      if (address === message) host.device.pf.teardown();
+      return isRead;
+    };
+    complete();
+    expect([host.takeMessages(), host.device.messages]).toEqual([[], 0]);
   });
 
   test('that it has failed is told by the event queue still', () => {

@@ -65,6 +65,20 @@ describe('nic initialisation segment', () => {
   });
 });
 
+describe('nic registers that are not read so', () => {
+  test('all ones come back, and it is on record', () => {
+    const host = new Host();
+    const out = new Uint32Array(2);
+    host.bar0.read64(4, out);
+    expect([host.bar0.read16(1), host.bar0.read32(2), ...out]).toEqual([0xffff, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]);
+    expect(host.guestErrors.map((text) => text.split(':')[0])).toEqual([
+      'read of 8 bytes at 0x4',
+      'read of 2 bytes at 0x1',
+      'read of 4 bytes at 0x2',
+    ]);
+  });
+});
+
 describe('nic configuration', () => {
   test('it is what its datasheet says', () => {
     const { config } = nic({ sfs: 100 });
@@ -76,10 +90,26 @@ describe('nic configuration', () => {
     expect(nic({ sfs: 0 }).config.bars).not.toHaveProperty('2');
   });
 
+  test('a table of more than 256 entries is in a BAR of its own, and all that is in BAR 0 stays where it was', () => {
+    expect(nic({ msix: 256 }).config.bars).not.toHaveProperty('4');
+    expect(nic({ msix: 257 }).config.bars).toHaveProperty('4', { kind: 'mem64', sizeBytes: 0x1_0000, prefetch: true });
+    const { host, pf } = working({ msix: 2048 });
+    const eq = pf.createEq({ vector: 2047 });
+    eq.arm();
+    eq.generate(NIC.EVENTS.general);
+    host.mask(2047, true);
+    eq.drain();
+    eq.arm();
+    eq.generate(NIC.EVENTS.general);
+    expect([host.takeIrqs(), host.bar0.read32(NIC.MSIX_PBA_OFFSET)]).toEqual([[2047], 0]);
+    host.mask(2047, false);
+    expect(host.takeIrqs()).toEqual([2047]);
+  });
+
   test.each([
     [{ sfs: 1025 }, 'sfs'],
     [{ msix: 0 }, 'msix'],
-    [{ msix: 257 }, 'msix'],
+    [{ msix: 2049 }, 'msix'],
     [{ imsCapacity: -1 }, 'imsCapacity'],
     [{ commandUs: -1 }, 'us a command'],
     [{ healthUs: 0 }, 'us a step of health'],

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { PCI } from '../../../../core/hal/index.js';
-import { Machine } from '../../../../hw/sim/index.js';
+import { Machine, cable } from '../../../../hw/sim/index.js';
 import { type Nic, nic } from '../../../../hw/models/nic/index.js';
-import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
-import { VHCA_STATES } from '../../../../hw/regs/nic-contexts.js';
+import { CAPS_BYTES, CAPS_OFFSET, OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
+import { ESW, UPLINK, VHCA_STATES, VPORT_STATE } from '../../../../hw/regs/nic-contexts.js';
 import * as NIC from '../../../../hw/regs/nic.js';
 import { Host, working } from './fixture.js';
+import { Port, counterOf, frame, mac, setMode, setRule, setState, stateOf, switched } from './ports.js';
 
 const ID = NIC.SF_BASE_ID;
 
@@ -43,6 +44,31 @@ describe('nic resets', () => {
     expect(pf.exec(OPCODES.ALLOC_PD).status).toBe(STATUS.badSystemState);
     pf.bringUp();
     expect(pf.createEq().number).toBe(0);
+  });
+
+  test('capabilities, switch and ports are as at the start', () => {
+    const { host, pf, zero, a, far } = switched();
+    const { device } = host;
+    zero.sq.send(frame(mac(9), zero.mac));
+    expect(far.take()).toHaveLength(1);
+    pf.must(OPCODES.SET_HCA_CAP, { inBytes: CAPS_OFFSET + CAPS_BYTES });
+    expect(device.pf.hasRoce).toBe(false);
+    setMode(pf, ESW.switchdev);
+    setRule(pf, ID, zero.mac, [0]);
+    setState(pf, UPLINK, VPORT_STATE.down);
+    a.sq.send(frame(mac(8), a.mac));
+    expect(counterOf(pf, UPLINK, 'txUnicastPackets')).toBe(1);
+    const own = zero.mac;
+    host.endpoint.reset('function');
+    host.enable();
+    pf.setQueue();
+    pf.bringUp();
+    const { mode, rules } = device.engine.switch;
+    expect([device.pf.hasRoce, mode, rules.size, stateOf(pf, UPLINK)]).toEqual([true, ESW.legacy, 0, [VPORT_STATE.follow, 1]]);
+    expect(counterOf(pf, UPLINK, 'txUnicastPackets')).toBe(0);
+    const again = new Port(pf, { mac: mac(7) });
+    for (const to of [own, mac(7)]) far.send(frame(to, mac(9)));
+    expect(again.received()).toEqual([frame(mac(7), mac(9))]);
   });
 
   test('the firmware starts again, and takes its time', () => {
@@ -84,6 +110,25 @@ describe('nic resets', () => {
     }
   });
 
+  test('a command that was being taken at the reset does not end a later one in its slot', () => {
+    const { host, pf } = working();
+    pf.prepare(OPCODES.NOP);
+    host.memory.during = () => {
+      host.memory.during = () => {};
+      host.endpoint.reset('function');
+      host.enable();
+      pf.setQueue();
+    };
+    pf.write(NIC.CMD_DOORBELL.offset, 1);
+    const { commandUs } = host.device.settings;
+    host.elapse(commandUs - 2);
+    const later = pf.submit(OPCODES.ENABLE_HCA);
+    host.elapse(commandUs - 1);
+    expect(later.isDone).toBe(false);
+    host.elapse(1);
+    expect(later.answer.status).toBe(STATUS.ok);
+  });
+
   test('pages that are given while it is reset are not taken', () => {
     const { host, pf } = working();
     let accesses = 0;
@@ -110,9 +155,10 @@ describe('nic resets', () => {
     expect([inner.answer.status, outer.answer.status, eq.drain().length]).toEqual([STATUS.ok, STATUS.ok, 2]);
   });
 
-  test('one that is pulled out does nothing any more', () => {
+  test('one that is pulled out does nothing any more, and at the other end of its cable there is no link', () => {
     let device: Nic | undefined = undefined;
-    const model = nic({ onCreate: (made) => (device = made) });
+    const [near, far] = cable();
+    const model = nic({ wire: near, onCreate: (made) => (device = made) });
     const machine = new Machine({ clock: 'manual', iommu: false, devices: [{ at: '00:04.0', model }] });
     const config = machine.pci[0]!.config(0, 0x20);
     config.write32(PCI.barReg(0).offset, 0xe000_0000);
@@ -121,7 +167,12 @@ describe('nic resets', () => {
     const give = (): boolean => device!.pf.pages.give([page]);
     expect([give(), machine.dma.read32(page)]).not.toContain(0);
     device!.pf.pages.reset();
+    const link: boolean[] = [];
+    const frames: number[] = [];
+    far.attach({ setLink: (isUp) => link.push(isUp), receive: (_frame, _offset, length) => frames.push(length) });
     machine.yank('00:04.0');
-    expect([give(), machine.modelErrors]).toEqual([false, []]);
+    expect([give(), machine.modelErrors, link]).toEqual([false, [], [true, false]]);
+    far.send(new Uint8Array(60), 0, 60);
+    expect([device!.wire, frames, machine.modelErrors]).toEqual([undefined, [], []]);
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import * as NIC from '../../../../hw/regs/nic.js';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
-import { WQC, WQ_CONTEXT, WQ_PAGES, WQ_STATES } from '../../../../hw/regs/nic-contexts.js';
-import { setWord } from '../../../../hw/regs/nic-words.js';
+import { WQC, WQ_CONTEXT, WQ_MODIFY, WQ_PAGES, WQ_STATES } from '../../../../hw/regs/nic-contexts.js';
+import { getAddress, getWord, setWord } from '../../../../hw/regs/nic-words.js';
 import { working } from './fixture.js';
 import { PAGE } from './memory.js';
 import { FarEnd, frame, mac } from './ports.js';
@@ -152,6 +152,30 @@ describe('nic send queue', () => {
     expect(end()).toEqual([flushed((sq.producer - 1) & 0xffff)]);
   });
 
+  test('an entry does not go over the end of the ring: the rest of it is filled with others', () => {
+    const long = (t: ReturnType<typeof sender>): void => {
+      const address = t.sq.alloc(60);
+      t.host.memory.bytes.set(pattern(5), address);
+      t.sq.post([
+        [address, 20],
+        [address + 20, 20],
+        [address + 40, 20],
+      ]);
+    };
+    const over = sender({ logSize: 2 });
+    for (let i = 0; i < 3; i++) over.sq.nop({ signal: false });
+    over.run();
+    long(over);
+    over.run();
+    expect([over.end(), over.sent]).toEqual([[[CQE_OPCODES.sendError, 3, CQE_SYNDROMES.localQueue], flushed(4)], []]);
+    const filled = sender({ logSize: 2 });
+    for (let i = 0; i < 4; i++) filled.sq.nop({ signal: false });
+    filled.run();
+    long(filled);
+    filled.run();
+    expect([filled.end(), filled.sent]).toEqual([[[CQE_OPCODES.sent, 4, 0]], [pattern(5)]]);
+  });
+
   test('what was flushed are the entries behind the bad one', () => {
     const { sq, run, end } = sender();
     sq.post([
@@ -211,6 +235,13 @@ describe('nic send queue', () => {
     const { sq } = sender({ isReady: false });
     expect(sq.modify(from, to).status).toBe(status);
     expect(sq.query('state')).toBe(WQ_STATES.reset);
+  });
+
+  test('a change that does not say to what state is refused', () => {
+    const { pf, sq } = sender();
+    const fill = (words: Uint32Array): void => setWord(words, WQ_MODIFY.state, WQ_STATES.ready);
+    expect(pf.about(OPCODES.MODIFY_SQ, sq.number, { fill }).status).toBe(STATUS.inLength);
+    expect(sq.query('state')).toBe(WQ_STATES.ready);
   });
 
   test.each([
@@ -309,8 +340,19 @@ describe('nic send queue', () => {
     expect(create((words) => setWord(words, WQC.logStride, 7, WQ_CONTEXT))).toBe(STATUS.badParameter);
     expect(create((words) => setWord(words, WQC.logSize, 16, WQ_CONTEXT))).toBe(STATUS.badParameter);
     expect(create((words) => setWord(words, WQC.logSize, 7, WQ_CONTEXT))).toBe(STATUS.inLength);
+    expect(pf.exec(OPCODES.CREATE_SQ, { inBytes: WQ_CONTEXT + 0x40 }).status).toBe(STATUS.inLength);
     expect(create((words) => setWord(words, WQC.state, WQ_STATES.ready, WQ_CONTEXT))).toBe(STATUS.badParameter);
     expect(create((words) => setWord(words, WQC.leavesBy, 0x8000_1234, WQ_CONTEXT))).toBe(STATUS.badParameter);
+  });
+
+  test('its context says what it was made of', () => {
+    const { pf, cq } = sender();
+    const sq = new HostSq(pf, cq, { logSize: 7, pasid: 0x12345 });
+    const { output } = pf.about(OPCODES.QUERY_SQ, sq.number, { outBytes: WQ_CONTEXT + WQC.sizeBytes });
+    const get = (name: 'cqn' | 'uar' | 'logStride' | 'logSize'): number => getWord(output, WQC[name], WQ_CONTEXT);
+    expect([get('cqn'), get('uar'), get('logStride'), get('logSize')]).toEqual([cq.number, sq.uar, 6, 7]);
+    expect(output[(WQ_CONTEXT + WQC.pasid) / 4]).toBe(0x8001_2345);
+    expect(getAddress(output, WQ_CONTEXT + WQC.record)).toBe(sq.record);
   });
 
   test('the time that packets take is that of the profile', () => {

@@ -125,7 +125,9 @@ describe('nic sub-functions', () => {
     );
     pf.about(OPCODES.ALLOC_SF, ID);
     pf.about(OPCODES.ENABLE_HCA, ID);
+    expect(host.driver(ID).exec(OPCODES.DISABLE_HCA).status).toBe(STATUS.badResourceState);
     host.driver(ID).must(OPCODES.ENABLE_HCA);
+    expect(host.driver(ID).exec(OPCODES.ENABLE_HCA).status).toBe(STATUS.badResourceState);
     expect(told(eq)).toEqual([ID]);
     query(pf);
     arm(pf);
@@ -165,6 +167,31 @@ describe('nic sub-functions', () => {
     expect([getWord(query(pf), VHCA.swFunctionId), getWord(query(pf), VHCA.arm)]).toEqual([88, 0]);
     expect(pf.about(OPCODES.MODIFY_VHCA_STATE, ID).status).toBe(STATUS.inLength);
     expect(pf.about(OPCODES.QUERY_VHCA_STATE, ID).status).toBe(STATUS.outLength);
+  });
+
+  test('a number that is given to it leaves its arm as it is', () => {
+    const { pf, eq } = manager();
+    arm(pf);
+    const fill = (words: Uint32Array): void => {
+      setWord(words, VHCA.select, VHCA.selectSwId);
+      setWord(words, VHCA.swFunctionId, 88);
+    };
+    expect(pf.about(OPCODES.MODIFY_VHCA_STATE, ID, { ...VHCA_IN, fill }).status).toBe(STATUS.ok);
+    pf.about(OPCODES.ALLOC_SF, ID);
+    expect(told(eq)).toEqual([ID]);
+  });
+
+  test('one that has failed is the manager’s again at once, and with DEALLOC_SF its port is gone', () => {
+    const { host, pf } = manager();
+    const { ports } = host.device.engine.switch;
+    pf.about(OPCODES.ALLOC_SF, ID);
+    pf.about(OPCODES.ENABLE_HCA, ID);
+    host.driver(ID).bringUp();
+    host.device.functionOf(ID)!.health.stall();
+    expect([pf.about(OPCODES.DISABLE_HCA, ID).status, stateOf(pf)]).toEqual([STATUS.ok, allocated]);
+    expect(ports.live).toHaveLength(2);
+    expect(pf.about(OPCODES.DEALLOC_SF, ID).status).toBe(STATUS.ok);
+    expect([ports.live.length, ports.at(ports.slotOf(ID))]).toEqual([1, undefined]);
   });
 
   test('an arm gives one event; one that was given back gives none', () => {
@@ -263,7 +290,9 @@ describe('nic sub-functions', () => {
     pf.must(OPCODES.TEARDOWN_HCA);
     expect([sf.exec(OPCODES.NOP).status, host.device.functionOf(ID) === undefined, eq.next()]).toEqual([-1, true, undefined]);
     pf.must(OPCODES.INIT_HCA);
-    expect(stateOf(pf)).toBe(invalid);
+    const again = pf.createEq({ events: [NIC.EVENTS.vhcaState] });
+    arm(pf);
+    expect([stateOf(pf), told(again)]).toEqual([invalid, []]);
   });
 
   test('a window ends where the next begins, and beyond the last there is nothing', () => {

@@ -3,6 +3,7 @@ import * as NIC from '../../../../hw/regs/nic.js';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
 import {
   ESW,
+  L2_ENTRY,
   NIC_VPORT,
   NIC_VPORT_IN,
   NIC_VPORT_OUT,
@@ -12,7 +13,7 @@ import {
   VPORT_STATE,
 } from '../../../../hw/regs/nic-contexts.js';
 import { getWord, setWord } from '../../../../hw/regs/nic-words.js';
-import type { FunctionDriver } from './fixture.js';
+import type { FunctionDriver, Input } from './fixture.js';
 import {
   BROADCAST,
   type Mac,
@@ -97,6 +98,12 @@ describe('nic switch, legacy', () => {
     expect(['txBroadcastPackets', 'txMulticastPackets'].map((name) => a.counter(name as 'txErrors'))).toEqual([1, 1]);
     expect(['rxBroadcastPackets', 'rxMulticastPackets'].map((name) => b.counter(name as 'rxErrors'))).toEqual([2, 1]);
     expect(counterOf(pf, UPLINK, 'txBroadcastBytes')).toBe(60);
+    for (const nearly of [
+      [255, 255, 255, 255, 255, 254],
+      [1, 2, 3, 255, 255, 255],
+    ] as const)
+      a.sq.send(frame(nearly, a.mac));
+    expect([a.counter('txBroadcastPackets'), a.counter('txMulticastPackets')]).toEqual([1, 3]);
   });
 
   test('126 a packet to the port itself comes back, unless that was disabled', () => {
@@ -114,6 +121,20 @@ describe('nic switch, legacy', () => {
     const net = switched(1, { loopback: false });
     net.a.sq.send(frame(net.a.mac, net.a.mac));
     expect(taken(net)).toEqual([0, 0, 0]);
+  });
+
+  test('a port that gets another address has the old one no more', () => {
+    const net = switched();
+    const { a, b } = net;
+    const { status } = a.modify(NIC_VPORT_SELECT.address, (words) => {
+      words[(NIC_VPORT_IN + NIC_VPORT.address) / 4] = 0x02aa;
+      words[(NIC_VPORT_IN + NIC_VPORT.address) / 4 + 1] = 70;
+    });
+    expect(status).toBe(STATUS.ok);
+    b.sq.send(frame(a.mac, b.mac));
+    expect(taken(net)).toEqual([1, 0, 0, 0]);
+    b.sq.send(frame(mac(70), b.mac));
+    expect(taken(net)).toEqual([0, 0, 1, 0]);
   });
 
   test('a port has more addresses, by list and one by one', () => {
@@ -172,7 +193,10 @@ describe('nic switch, legacy', () => {
     const { far, pf } = switched(0);
     for (const length of [0, 13, 9997]) far.send(new Uint8Array(9997), 0, length);
     expect(counterOf(pf, UPLINK, 'rxErrors')).toBe(3);
-    expect(counterOf(pf, UPLINK, 'rxUnicastPackets')).toBe(0);
+    for (const length of [14, 9996]) far.send(new Uint8Array(9996).fill(2), 0, length);
+    expect(counterOf(pf, UPLINK, 'rxUnicastBytes')).toBe(14 + 9996);
+    expect(counterOf(pf, UPLINK, 'rxErrors')).toBe(3);
+    expect(counterOf(pf, UPLINK, 'rxUnicastPackets')).toBe(2);
   });
 
   test('a cable that is pulled takes the ports with it that follow it, with an event for each', () => {
@@ -180,7 +204,10 @@ describe('nic switch, legacy', () => {
     expect(setState(pf, B, VPORT_STATE.up).status).toBe(STATUS.ok);
     far.plug(false);
     const events = (port: Port): number[] =>
-      port.eq.drain().flatMap(({ type, subType }) => (type === EVENTS.portChange ? [subType] : []));
+      port.eq
+        .drain()
+        .filter(({ type, view }) => type === EVENTS.portChange && view.getUint8(NIC.EQE.port) >>> 4 === 1)
+        .map(({ subType }) => subType);
     expect([zero, a, b].map((port) => stateOf(port.driver, port.driver.id)[1])).toEqual([0, 0, 1]);
     expect([zero, a, b].map(events)).toEqual([[PORT_SUBTYPES.down], [PORT_SUBTYPES.down], []]);
     a.sq.send(frame(b.mac, a.mac));
@@ -225,6 +252,8 @@ describe('nic switch, legacy', () => {
     expect(ports).toHaveLength(4);
     expect(new Set(ports.map(({ mac: { high, low } }) => `${high} ${low}`)).size).toBe(4);
     for (const port of ports) expect(port.mac.high >>> 16).toBe(2);
+    const wishes = ports.flatMap((port) => [port.promiscuousUc, port.promiscuousMc, port.promiscuousAll, port.disableUcLoopback]);
+    expect(wishes.includes(true)).toBe(false);
   });
 
   test('a table that is full takes no more, and what it has can be changed', () => {
@@ -241,6 +270,23 @@ describe('nic switch, legacy', () => {
     expect(setRule(pf, B, a.mac, [A]).status).toBe(STATUS.ok);
   });
 
+  test('commands that say less than they must, or have no room for the answer, are refused, and change nothing', () => {
+    const net = switched();
+    const { a, far } = net;
+    setL2(a.driver, 0, mac(60));
+    const status = (opcode: number, input: Input): number => a.driver.exec(opcode, input).status;
+    expect(status(OPCODES.DELETE_L2_TABLE_ENTRY, { inBytes: 0x14 })).toBe(STATUS.inLength);
+    expect(status(OPCODES.SET_L2_TABLE_ENTRY, { inBytes: L2_ENTRY.address + 4 })).toBe(STATUS.inLength);
+    for (const select of [0xffff_ffff, ~NIC_VPORT_SELECT.list]) {
+      const fill = (words: Uint32Array): void => setWord(words, NIC_VPORT_SELECT.select, select);
+      expect(status(OPCODES.MODIFY_NIC_VPORT_CONTEXT, { inBytes: NIC_VPORT_IN + 4, fill })).toBe(STATUS.inLength);
+    }
+    expect(status(OPCODES.QUERY_NIC_VPORT_CONTEXT, { outBytes: 0x100 })).toBe(STATUS.outLength);
+    expect(status(OPCODES.QUERY_VPORT_COUNTER, { outBytes: 0x40 })).toBe(STATUS.outLength);
+    for (const to of [mac(60), a.mac]) far.send(frame(to, mac(9)));
+    expect(taken(net)).toEqual([0, 0, 2, 0]);
+  });
+
   test('a sub-function asks about itself alone', () => {
     const { a, pf } = switched();
     expect(setState(a.driver, B, VPORT_STATE.up).status).toBe(STATUS.badParameter);
@@ -250,6 +296,13 @@ describe('nic switch, legacy', () => {
     expect(deleteRule(a.driver, A, mac(1)).status).toBe(STATUS.badParameter);
     expect(setRepQueue(a.driver, B, a.rq.number).status).toBe(STATUS.badParameter);
     expect(modifyPort(pf, SF_BASE_ID + 9, NIC_VPORT_SELECT.mtu, () => {}).status).toBe(STATUS.badParameter);
+    for (const none of [SF_BASE_ID - 1, SF_BASE_ID + 2, SF_BASE_ID + 16]) {
+      expect(setState(pf, none, VPORT_STATE.up).status).toBe(STATUS.badParameter);
+    }
+    for (const never of [SF_BASE_ID - 1, SF_BASE_ID + 16]) {
+      const rules = [setRule(pf, never, mac(1), [B]), setRule(pf, A, mac(1), [never])];
+      expect(rules.map(({ status }) => status)).toEqual([STATUS.badParameter, STATUS.badParameter]);
+    }
     expect(() => new HostSq(a.driver, a.txCq, { leavesBy: B })).toThrow(`status ${STATUS.badParameter}`);
   });
 });

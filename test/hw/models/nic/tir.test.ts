@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { OPCODES, STATUS } from '../../../../hw/regs/nic-commands.js';
 import { working } from './fixture.js';
 import { FarEnd, Port, mac } from './ports.js';
-import { HostCq, HostRq, createRqt, createTir, fillRqt, rqtBytes } from './queues.js';
+import { HostCq, HostRq, HostSq, createRqt, createTir, fillRqt, rqtBytes } from './queues.js';
 
 /** Microsoft, Windows driver documentation, "Verifying the RSS Hash Calculation". */
 const KEY = Uint8Array.from([
@@ -111,6 +111,30 @@ describe('nic receive side scaling', () => {
     expect(change([rqs[0]!])).toBe(STATUS.badResource);
     expect(pf.about(OPCODES.DESTROY_RQ, rqs[1]!.number).status).toBe(STATUS.badResourceState);
     expect(change(new Array<HostRq>(129).fill(rqs[1]!))).toBe(STATUS.badParameter);
+    expect(change(new Array<HostRq>(128).fill(rqs[1]!))).toBe(STATUS.ok);
+  });
+
+  test('when all numbers of a kind are taken, one more is refused', () => {
+    const { host, pf } = working();
+    const eq = pf.createEq();
+    const cq = new HostCq(pf, eq);
+    const rq = new HostRq(pf, cq);
+    const { cqNumbers, sqNumbers, rqNumbers, tirNumbers, rqtNumbers, pdNumbers } = host.device.pf;
+    for (const numbers of [cqNumbers, sqNumbers, rqNumbers, tirNumbers, rqtNumbers, pdNumbers]) {
+      while (numbers.alloc() >= 0) continue;
+      expect(numbers.size).toBe(0xffff);
+    }
+    const makers: (() => unknown)[] = [
+      () => new HostCq(pf, eq),
+      () => new HostSq(pf, cq),
+      () => new HostRq(pf, cq),
+      () => createTir(pf, rq),
+      () => createRqt(pf, [rq]),
+      () => pf.alloc(OPCODES.ALLOC_PD),
+    ];
+    for (const make of makers) expect(make).toThrow(`status ${STATUS.noResources}`);
+    expect(pf.about(OPCODES.DESTROY_RQ, rq.number).status).toBe(STATUS.ok);
+    expect(new HostRq(pf, cq).number).toBe(rq.number);
   });
 
   test('an empty table drops, and is counted', () => {
