@@ -4,6 +4,7 @@ import { DriverHarness, type HarnessOptions } from '../../../core/testing/index.
 import type { Mlx5Core } from '../../../drivers/mlx5/mlx5-core.js';
 import { Mlx5Driver } from '../../../drivers/mlx5/mlx5-driver.js';
 import { Mlx5RdmaDriver } from '../../../drivers/mlx5-rdma/rdma-driver.js';
+import { OPCODES } from '../../../hw/regs/nic-commands.js';
 import { hostSim } from '../../../plugins/host-sim.js';
 import mlx5Rdma from '../../../plugins/mlx5-rdma.js';
 import { UserMemory } from '../mlx5-vnet/user-memory.js';
@@ -12,6 +13,10 @@ import { NODE, RdmaBench, RdmaTask } from './fixture.js';
 /** Memory that nobody allocates: what a device that has gone did there matters to nobody. */
 const UPPER_MEMORY = 0x0f00_0000;
 
+/** More commands than any schedule has under way, each longer than any that makes a queue. */
+const COMMANDS = 200;
+const WORDS = 512;
+
 const options: HarnessOptions = {
   host: () => hostSim({ cpus: 2, iommu: true, nic: [{ sfs: 0 }] }),
   driver: ({ iommu }) => new Mlx5RdmaDriver(iommu),
@@ -19,8 +24,10 @@ const options: HarnessOptions = {
   setup: async ({ core, pci, dma, irqs, ims, auxiliary }) => {
     await core.registerDriver(pci.bus, new Mlx5Driver(dma, irqs, ims, auxiliary, { enableEth: false }));
     await core.settle();
-    // Event queues are the function's, and stay when they were made.
-    await (pci.find('0000:00:04.0')!.state as Mlx5Core).compEqn(0);
+    // Event queues are the function's, and stay when they were made; so does the memory of commands, as much as was in use at once.
+    const { state } = pci.find('0000:00:04.0')!;
+    await (state as Mlx5Core).compEqn(0);
+    await Promise.all(Array.from({ length: COMMANDS }, () => (state as Mlx5Core).exec(OPCODES.NOP, new Uint32Array(WORDS))));
   },
 };
 
