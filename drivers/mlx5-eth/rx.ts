@@ -1,33 +1,14 @@
-import { type Device, type DmaBuffer, type NetNode, describeError, hex } from '../../core/index.js';
+import { type DmaBuffer, type NetNode, describeError, hex } from '../../core/index.js';
 import { CQE, CQE_OPCODES } from '../../hw/regs/nic.js';
-import { CompletionQueue, type CqClient, type DoorbellRecords, ReceiveQueue } from '../lib/mlx5/index.js';
-import type { Mlx5Child, Mlx5Uar } from '../mlx5/api.js';
+import { CompletionQueue, ReceiveQueue } from '../lib/mlx5/index.js';
 import { Recovery } from './recovery.js';
+import type { RingSetup } from './ring-setup.js';
 import type { ChannelStatistics } from './statistics.js';
 
 /** Buffers are given back in bulks. @see Linux 7.2 drivers/net/ethernet/mellanox/mlx5/core/en/params.c mlx5e_calc_wqe_bulk */
 const BULK = 8;
 const BYTE_COUNT = CQE.byteCount / 4;
 const { received: RECEIVED } = CQE_OPCODES;
-
-/** What a receive ring is made of. */
-export interface RxSetup {
-  readonly core: Mlx5Child;
-  readonly dev: Device;
-  readonly node: NetNode;
-  readonly index: number;
-  readonly eqn: number;
-  readonly logSize: number;
-  /** Of one buffer: a power of two. */
-  readonly slotBytes: number;
-  readonly periodUs: number;
-  readonly maxCount: number;
-  readonly client: CqClient;
-  readonly records: DoorbellRecords;
-  /** The page of its doorbells. */
-  readonly uar: Mlx5Uar;
-  readonly statistics: ChannelStatistics;
-}
 
 /**
  * The receive half of a channel. Each entry of the ring has a buffer of its own; frames are handed up where they are, and the buffer is
@@ -37,7 +18,7 @@ export interface RxSetup {
 export class Rx {
   readonly cq: CompletionQueue;
   readonly rq: ReceiveQueue;
-  readonly #setup: RxSetup;
+  readonly #setup: RingSetup;
   readonly #node: NetNode;
   readonly #statistics: ChannelStatistics;
   readonly #buffers: DmaBuffer;
@@ -49,7 +30,7 @@ export class Rx {
   readonly #recovery: Recovery;
   #isActive = false;
 
-  static async create(setup: RxSetup): Promise<Rx> {
+  static async create(setup: RingSetup): Promise<Rx> {
     const { core, dev, eqn, logSize, slotBytes, periodUs, maxCount, client, records, uar } = setup;
     const buffers = core.dma.alloc(dev, slotBytes << logSize);
     const cq = await CompletionQueue.create(core, dev, { logSize, eqn, client, records, uar, periodUs, maxCount });
@@ -57,7 +38,7 @@ export class Rx {
     return new Rx(setup, buffers, cq, rq);
   }
 
-  private constructor(setup: RxSetup, buffers: DmaBuffer, cq: CompletionQueue, rq: ReceiveQueue) {
+  private constructor(setup: RingSetup, buffers: DmaBuffer, cq: CompletionQueue, rq: ReceiveQueue) {
     const { slotBytes } = setup;
     const view = buffers.view();
     this.#setup = setup;

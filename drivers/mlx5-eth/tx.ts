@@ -1,8 +1,8 @@
-import { type Device, type DmaBuffer, type NetNode, type TxQueue, XMIT, describeError, hex } from '../../core/index.js';
+import { type DmaBuffer, type TxQueue, XMIT, describeError, hex } from '../../core/index.js';
 import { CQE, CQE_OPCODES } from '../../hw/regs/nic.js';
-import { CompletionQueue, type CqClient, type DoorbellRecords, SendQueue } from '../lib/mlx5/index.js';
-import type { Mlx5Child, Mlx5Uar } from '../mlx5/api.js';
+import { CompletionQueue, SendQueue } from '../lib/mlx5/index.js';
 import { Recovery } from './recovery.js';
+import type { RingSetup } from './ring-setup.js';
 import type { ChannelStatistics } from './statistics.js';
 
 /**
@@ -15,23 +15,9 @@ const UNITS = 1;
 const NOTHING = new Uint8Array(0);
 
 /** What a transmit ring is made of. */
-export interface TxSetup {
-  readonly core: Mlx5Child;
-  readonly dev: Device;
-  readonly node: NetNode;
-  readonly index: number;
-  readonly eqn: number;
-  readonly logSize: number;
-  /** Of one buffer: a power of two. */
-  readonly slotBytes: number;
-  readonly periodUs: number;
-  readonly maxCount: number;
+interface TxSetup extends RingSetup {
+  /** The port that frames leave by; undefined: the function's own. */
   readonly leavesBy: number | undefined;
-  readonly client: CqClient;
-  readonly records: DoorbellRecords;
-  /** The page of its doorbells. */
-  readonly uar: Mlx5Uar;
-  readonly statistics: ChannelStatistics;
 }
 
 /**

@@ -1,9 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import { EventFd, type GuestRoute, VFIO_PCI_IRQ } from '../../../core/index.js';
-import { Bench, codeOf, eventfds } from './bench.js';
+import { Bench, type BenchOptions, codeOf, eventfds } from './bench.js';
 import { ROUTE, VECTOR, give, scene } from './guest-scene.js';
 
 const { MSIX } = VFIO_PCI_IRQ;
+
+/** A device whose interrupt is a vector of MSI-X. */
+async function withMsix(options: BenchOptions = {}): Promise<Bench> {
+  const bench: Bench = await Bench.start({
+    ...options,
+    driver: (it) => ({
+      probe: (dev) => {
+        dev.enable();
+        dev.setMaster();
+        dev.enableMsix({});
+        it.parent = it.kernel.mdev.registerParent(dev, it.portDriver, [{ name: 'port' }]);
+      },
+    }),
+    shape: (it) => Object.assign(it, { irqs: [{ index: MSIX, count: 1, take: () => bench.dev.irqVector(0) }] }),
+  });
+  return bench;
+}
 
 describe('an interrupt posted to a guest', () => {
   test('82 reaches a virtual CPU that runs, and no handler of the host', async () => {
@@ -88,17 +105,7 @@ describe('an interrupt posted to a guest', () => {
   });
 
   test('82 and 83 so it is with a vector of MSI-X: nobody can tell', async () => {
-    await using bench = await Bench.start({
-      driver: (it) => ({
-        probe: (dev) => {
-          dev.enable();
-          dev.setMaster();
-          dev.enableMsix({});
-          it.parent = it.kernel.mdev.registerParent(dev, it.portDriver, [{ name: 'port' }]);
-        },
-      }),
-      shape: (it) => Object.assign(it, { irqs: [{ index: MSIX, count: 1, take: () => bench.dev.irqVector(0) }] }),
-    });
+    await using bench = await withMsix();
     await using guest = bench.vfio.guest();
     guest.vcpu(0).run(1);
     const { file } = await bench.open();
@@ -190,18 +197,7 @@ describe('an interrupt posted to a guest', () => {
 
 describe('a route', () => {
   test('84 that is set where nothing can be posted is no error: the guest gets the interrupt by the eventfd', async () => {
-    await using bench = await Bench.start({
-      interrupts: 'plain',
-      driver: (it) => ({
-        probe: (dev) => {
-          dev.enable();
-          dev.setMaster();
-          dev.enableMsix({});
-          it.parent = it.kernel.mdev.registerParent(dev, it.portDriver, [{ name: 'port' }]);
-        },
-      }),
-      shape: (it) => Object.assign(it, { irqs: [{ index: MSIX, count: 1, take: () => bench.dev.irqVector(0) }] }),
-    });
+    await using bench = await withMsix({ interrupts: 'plain' });
     await using guest = bench.vfio.guest();
     guest.vcpu(0).run();
     const { file } = await bench.open();

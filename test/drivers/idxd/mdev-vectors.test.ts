@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { IMS_SLOT_BYTES, type MdevDevice, VFIO_PCI_IRQ } from '../../../core/index.js';
 import { SubDevice } from '../../../drivers/idxd/mdev/sub-device.js';
 import * as DSA from '../../../hw/regs/dsa.js';
+import { revokedOnRequest } from '../../helpers/idxd-handles.js';
 import { Parts, copy, settingsOf, stateOf, take } from './mdev-fixture.js';
 
 /** Shares for many. */
@@ -167,21 +168,9 @@ describe('the interrupts of virtual devices', () => {
     'M51 a handle that is taken back on its way to the user, %i turns on, is not the one he gets',
     async (turns) => {
       await using parts = await Parts.start(['shared'], { profile: HANDLES });
-      const { silicon } = parts.bench;
-      const { interrupts } = silicon;
       const user = parts.process('anna');
       await using part = await parts.open(await parts.create(), user);
-      const request = interrupts.request.bind(interrupts);
-      const revoke = async (): Promise<void> => {
-        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-        silicon.revokeHandles();
-      };
-      let revoked: Promise<void> | undefined;
-      interrupts.request = (index, isIms) => {
-        interrupts.request = request;
-        revoked = revoke();
-        return request(index, isIms);
-      };
+      const revoked = revokedOnRequest(parts.bench.silicon, turns);
       await part.enable();
       await revoked;
       await parts.settle();

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type CharFile, POLL } from '../../../core/index.js';
 import * as DSA from '../../../hw/regs/dsa.js';
 import { idxd } from '../../../plugins/idxd.js';
+import { revokedOnRequest } from '../../helpers/idxd-handles.js';
 import { NOWHERE, PAGE, RECORD, RECORDS, SOURCE, Users, bytesOf, descriptor } from './user-fixture.js';
 
 const { FLAGS, OPCODES, STATUS } = DSA;
@@ -166,19 +167,7 @@ describe('interrupts of a user', () => {
     'D21 a handle that is taken back while a file is being opened, %i turns on, is renewed',
     async (turns) => {
       await using users = await Users.start(['shared'], { profile: { commandCap: 0x7ffe } });
-      const { silicon } = users.bench;
-      const { interrupts } = silicon;
-      const request = interrupts.request.bind(interrupts);
-      const revoke = async (): Promise<void> => {
-        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-        silicon.revokeHandles();
-      };
-      let revoked: Promise<void> | undefined;
-      interrupts.request = (index, isIms) => {
-        interrupts.request = request;
-        revoked = revoke();
-        return request(index, isIms);
-      };
+      const revoked = revokedOnRequest(users.bench.silicon, turns);
       const one = users.process('one');
       const file = await users.open(one);
       await revoked;

@@ -4,6 +4,7 @@ import { CharDevices, type CharFile, Errno, type MaybePromise, POLL } from '../.
 import type { Kernel } from '../../../core/kernel.js';
 import { DriverHarness } from '../../../core/testing/index.js';
 import * as DSA from '../../../hw/regs/dsa.js';
+import { failNth } from '../../helpers/fail-nth.js';
 import { ADDRESS } from './fixture.js';
 import { PAGE, Process, RECORD, RECORDS, Users, bytesOf, configureQueue, descriptor, userHarness } from './user-fixture.js';
 
@@ -123,30 +124,6 @@ describe('UserDriver', () => {
     60_000,
   );
 });
-
-/** @returns the label of the n-th acquisition of `body`, which has failed; undefined when there are fewer */
-async function failNth({ core }: Kernel, n: number, body: () => Promise<unknown>): Promise<string | undefined> {
-  const hooks = core.devresHooks!;
-  let left = n;
-  let hit: string | undefined;
-  core.devresHooks = {
-    acquiring: (_ledger, label) => {
-      if (left-- !== 0) return;
-      hit = label;
-      throw new Errno('ENOMEM', `${label}: injected`);
-    },
-    added: (ledger, entry) => hooks.added?.(ledger, entry),
-    released: (ledger, entry) => hooks.released?.(ledger, entry),
-  };
-  try {
-    await body();
-  } catch (error) {
-    if (hit === undefined || !String(error).includes('injected')) throw error;
-  } finally {
-    core.devresHooks = hooks;
-  }
-  return hit;
-}
 
 describe('an open file outlives its queue', () => {
   /** Two files with work under way, and somebody who waits. */
