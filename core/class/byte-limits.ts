@@ -47,6 +47,7 @@ export class ByteLimits {
     return this.#limit;
   }
 
+  /** Bytes that were queued and have not completed. */
   get inFlight(): number {
     return this.#queued - this.#completed;
   }
@@ -56,12 +57,19 @@ export class ByteLimits {
     return this.#adjusted - this.#queued;
   }
 
+  /** Bytes were handed to the device. @see Linux 7.2 include/linux/dynamic_queue_limits.h dql_queued */
   queued(bytes: number): void {
     this.#lastCount = bytes;
     this.#queued += bytes;
   }
 
-  /** @param bytes at most {@link inFlight}. @throws {Errno} EINVAL for more @see Linux 7.2 dql_completed */
+  /**
+   * Bytes have left, and the limit follows.
+   * @param bytes at most {@link inFlight}
+   * @param nowUs in microseconds
+   * @throws {Errno} EINVAL for more
+   * @see Linux 7.2 lib/dynamic_queue_limits.c dql_completed
+   */
   completed(bytes: number, nowUs: number): void {
     if (bytes > this.inFlight) {
       throw new Errno('EINVAL', `byte queue limits: ${bytes} bytes completed, ${this.inFlight} are under way`);

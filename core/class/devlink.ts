@@ -122,8 +122,10 @@ export interface ReporterSettings {
 
 /** What a device says of itself. */
 export interface DevlinkInfo {
+  /** Its name. */
   readonly driver: string;
   readonly serialNumber?: string;
+  /** By kind of firmware, `fw` say: what never changes, what runs, and what waits to run. */
   readonly versions?: {
     readonly fixed?: Readonly<Record<string, string>>;
     readonly running?: Readonly<Record<string, string>>;
@@ -139,22 +141,23 @@ export interface DevlinkInfo {
  * @see Linux 7.2 Documentation/networking/devlink/index.rst
  */
 export interface Devlink {
+  /** Who drives it, and what firmware it has. @throws as the driver */
   info(): MaybePromise<DevlinkInfo>;
   /** Whether it has not come up again. */
   isReloadFailed(): boolean;
 
-  /** @throws {Errno} EOPNOTSUPP without a switch */
+  /** How its switch goes. @throws {Errno} EOPNOTSUPP without a switch */
   eswitchMode(): EswitchMode;
-  /** @throws {Errno} EOPNOTSUPP without a switch; EINVAL for another word; what the driver throws */
+  /** Has its switch go otherwise; what goes by the old mode is gone. @throws {Errno} EOPNOTSUPP without a switch; EINVAL for another word; what the driver throws */
   setEswitchMode(mode: EswitchMode): MaybePromise<void>;
 
   /** By index, ascending. */
   ports(): readonly PortView[];
-  /** @throws {Errno} ENODEV when there is none */
+  /** One of them. @throws {Errno} ENODEV when there is none */
   port(index: number): PortView;
-  /** @returns the new port. @throws {Errno} EOPNOTSUPP, EINVAL, EEXIST, ENOSPC as the driver finds */
+  /** Makes a port, with a function that is inactive. @returns the new port @throws {Errno} EOPNOTSUPP, EINVAL, EEXIST, ENOSPC as the driver finds */
   addPort(wanted: NewPort): MaybePromise<PortView>;
-  /** @throws {Errno} ENODEV when there is none; EOPNOTSUPP for one that stays */
+  /** Deletes a port, with its function. @throws {Errno} ENODEV when there is none; EOPNOTSUPP for one that stays */
   deletePort(index: number): MaybePromise<void>;
   /**
    * Changes the function of a port: address, capabilities, event queues, then its state. What the port cannot do is found before
@@ -163,6 +166,7 @@ export interface Devlink {
    */
   setPortFunction(index: number, settings: FunctionSettings): MaybePromise<void>;
 
+  /** What can be set, with its values. */
   params(): readonly ParamView[];
   /**
    * Sets a parameter: at once for `runtime`; at the next {@link reload} for `driverinit`.
@@ -178,8 +182,10 @@ export interface Devlink {
    */
   reload(options?: ReloadOptions): MaybePromise<readonly ReloadAction[] | undefined>;
 
+  /** What it has a limited number of. */
   resources(): readonly ResourceView[];
 
+  /** Parts that may fail, and how they are. */
   reporters(): readonly ReporterView[];
   /**
    * Changes how a part is recovered that fails from now on.
